@@ -1,0 +1,1 @@
+"""What every room may use: ids, time, context, errors, money, pages, JSON values, redaction."""
