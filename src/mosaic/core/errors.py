@@ -18,6 +18,7 @@
     ├── Unavailable             503  a provider, tool or database is out of reach; retryable
     │   └── StorageFull         507  the disk is full
     ├── TimedOut                504  no answer in time; retryable
+    ├── Damaged                 500  stored bytes are not what was written; needs a person
     ├── OutcomeUnknown          502  an unsafe call was sent and its answer was lost; never retried silently
     ├── ContractViolation       502  a model, tool or provider answered outside its contract
     ├── ToolFailed              502  a tool ran and reported failure
@@ -40,6 +41,7 @@ __all__ = [
     "Cancelled",
     "Conflict",
     "ContractViolation",
+    "Damaged",
     "ExpressionFailed",
     "Fenced",
     "InvalidDefinition",
@@ -228,6 +230,12 @@ class StorageFull(Unavailable):
     http_status = 507
     retryable = False
     failover_safe = False
+
+
+class Damaged(MosaicError):
+    """Stored bytes are not what was written; repeating the read does not help."""
+
+    code = "damaged"
 
 
 class TimedOut(MosaicError):

@@ -1,0 +1,1 @@
+"""What carries an agent: a model in our own loop."""

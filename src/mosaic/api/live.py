@@ -1,0 +1,75 @@
+"""Live events over SSE: each client is a cursor over the journal, so a dropped client resumes and misses nothing."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+
+from fastapi import Request
+from fastapi.responses import StreamingResponse
+
+from mosaic.core.context import Context
+from mosaic.core.errors import InvalidInput
+from mosaic.core.values import JsonObject
+from mosaic.app.build import Application
+
+__all__ = ["event_stream", "resume_point"]
+
+_KEEPALIVE_S = 15.0
+
+
+def resume_point(request: Request, after: int | None) -> int:
+    """Return the journal sequence to continue after: `after`, else the Last-Event-ID header, else the beginning.
+
+    Raises:
+        InvalidInput: if the header is not a sequence number.
+    """
+    if after is not None:
+        return after
+    header = request.headers.get("last-event-id", "").strip()
+    if not header:
+        return 0
+    if not header.isdigit():
+        raise InvalidInput("Last-Event-ID must be the id of an event of this stream.")
+    return int(header)
+
+
+def event_stream(application: Application, ctx: Context, *, run_id: str | None, after: int) -> StreamingResponse:
+    """Return the response that sends events after `after`, in order, for as long as the client listens."""
+    events = application.operations.events(ctx, run_id=run_id, after=after, follow=True)
+    return StreamingResponse(
+        _frames(events, application.stopping),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _frames(events: AsyncIterator[JsonObject], stopping: asyncio.Event) -> AsyncIterator[bytes]:
+    """Yield SSE frames; a comment keeps idle connections open; the stream ends when the server stops."""
+    yield b": connected\nretry: 1000\n\n"
+    stop = asyncio.ensure_future(stopping.wait())
+    pending: asyncio.Future[JsonObject] | None = None
+    try:
+        while not stopping.is_set():
+            pending = pending or asyncio.ensure_future(anext(events))
+            done, _ = await asyncio.wait({pending, stop}, timeout=_KEEPALIVE_S, return_when="FIRST_COMPLETED")
+            if pending in done:
+                event = pending.result()
+                pending = None
+                yield _frame(event)
+            elif not done:
+                yield b": keep-alive\n\n"
+    except StopAsyncIteration:
+        return
+    finally:
+        stop.cancel()
+        if pending is not None:
+            pending.cancel()
+            with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration):
+                await pending
+        await events.aclose()  # type: ignore[attr-defined]  # an async generator, typed by its protocol
+
+
+def _frame(event: JsonObject) -> bytes:
+    data = json.dumps(event, ensure_ascii=False, default=str)
+    return f"id: {event['seq']}\nevent: {event['type']}\ndata: {data}\n\n".encode()

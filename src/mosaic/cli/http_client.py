@@ -1,0 +1,160 @@
+"""The client of a running server: the REST API and its event stream, with resume."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from mosaic.app.owner import owner_token
+from mosaic.core.errors import MosaicError, Unavailable, error_from_json
+from mosaic.core.values import JsonObject
+
+__all__ = ["HttpClient"]
+
+_RECONNECT_S = (0.1, 0.5, 1.0, 2.0, 2.0)
+
+
+class HttpClient:
+    """Speaks to ``/api/v1`` of one server with the owner's token."""
+
+    def __init__(self, http: Any, address: str) -> None:
+        self._http = http
+        self.address: str | None = address
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, address: str, home: Path) -> AsyncIterator["HttpClient"]:
+        """Connect to the server at `address`."""
+        import httpx2
+
+        headers = {"Authorization": f"Bearer {owner_token(home)}"}
+        timeout = httpx2.Timeout(30, connect=5)
+        async with httpx2.AsyncClient(base_url=f"{address}/api/v1", headers=headers, timeout=timeout) as http:
+            yield cls(http, address)
+
+    async def start_run(self, request: JsonObject) -> JsonObject:
+        """Start a run."""
+        return await self._json("POST", "/runs", json=request)
+
+    async def run(self, run_id: str) -> JsonObject:
+        """Return one run."""
+        return await self._json("GET", f"/runs/{run_id}")
+
+    async def runs(self, *, status: str | None, workflow: str | None, limit: int, cursor: str | None) -> JsonObject:
+        """Return a page of runs."""
+        query = {"status": status, "workflow": workflow, "limit": limit, "cursor": cursor}
+        return await self._json("GET", "/runs", params={k: v for k, v in query.items() if v is not None})
+
+    async def cancel(self, run_id: str) -> JsonObject:
+        """Cancel a run."""
+        return await self._json("POST", f"/runs/{run_id}/cancel")
+
+    async def fork(self, run_id: str, *, from_step: str, inputs: JsonObject | None) -> JsonObject:
+        """Fork a run from a step."""
+        return await self._json("POST", f"/runs/{run_id}/fork", json={"from_step": from_step, "inputs": inputs})
+
+    async def approvals(self, *, status: str | None, run_id: str | None) -> JsonObject:
+        """Return approvals."""
+        query = {"status": status, "run_id": run_id}
+        return await self._json("GET", "/approvals", params={k: v for k, v in query.items() if v is not None})
+
+    async def approval(self, approval_id: str) -> JsonObject:
+        """Return one approval."""
+        return await self._json("GET", f"/approvals/{approval_id}")
+
+    async def decide(self, approval_id: str, decision: JsonObject) -> JsonObject:
+        """Answer an approval."""
+        body = {key: value for key, value in decision.items() if key != "approve" and value is not None}
+        verb = "approve" if decision["approve"] else "reject"
+        return await self._json("POST", f"/approvals/{approval_id}/{verb}", json=body)
+
+    async def agents(self) -> JsonObject:
+        """Return the agents and the registry's figures."""
+        return await self._json("GET", "/agents")
+
+    async def artifacts(self, run_id: str) -> JsonObject:
+        """Return what a run kept."""
+        return await self._json("GET", f"/runs/{run_id}/artifacts")
+
+    async def artifact_content(self, artifact_id: str) -> bytes:
+        """Return an artifact's content."""
+        response = await self._send("GET", f"/artifacts/{artifact_id}/content")
+        content: bytes = response.content
+        return content
+
+    async def dead_letters(self) -> JsonObject:
+        """Return work that was given up."""
+        return await self._json("GET", "/dead-letters")
+
+    async def requeue(self, execution_id: str) -> JsonObject:
+        """Start given-up work again."""
+        return await self._json("POST", f"/dead-letters/{execution_id}/requeue")
+
+    async def events(self, *, run_id: str | None, after: int, follow: bool) -> AsyncIterator[JsonObject]:
+        """Yield events in order, each once; a broken stream is resumed after the last one seen."""
+        path = f"/runs/{run_id}/events" if run_id else "/events"
+        if not follow:
+            while True:
+                page = await self._json("GET", path, params={"after": after, "limit": 500})
+                for event in page["items"]:
+                    after = int(event["seq"])
+                    yield event
+                if not page["items"]:
+                    return
+        failures = 0
+        while True:
+            try:
+                async with contextlib.aclosing(self._stream(f"{path}/stream", after)) as stream:
+                    async for event in stream:
+                        after, failures = int(event["seq"]), 0
+                        yield event
+            except Unavailable:
+                if failures == len(_RECONNECT_S):
+                    raise
+            await asyncio.sleep(_RECONNECT_S[min(failures, len(_RECONNECT_S) - 1)])
+            failures += 1
+
+    async def _stream(self, path: str, after: int) -> AsyncIterator[JsonObject]:
+        import httpx2
+
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+        timeout = httpx2.Timeout(None, connect=5, read=45)
+        try:
+            async with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
+                if response.status_code >= 400:
+                    await response.aread()
+                    raise _error(response)
+                async for line in response.aiter_lines():
+                    if line.startswith("data:"):
+                        yield json.loads(line[5:])
+        except httpx2.HTTPError as error:
+            raise Unavailable(f"The stream from {self.address} broke: {type(error).__name__}.") from None
+
+    async def _json(self, method: str, path: str, **options: Any) -> JsonObject:
+        value: JsonObject = (await self._send(method, path, **options)).json()
+        return value
+
+    async def _send(self, method: str, path: str, **options: Any) -> Any:
+        import httpx2
+
+        try:
+            response = await self._http.request(method, path, **options)
+        except httpx2.HTTPError as error:
+            raise Unavailable(
+                f"The server at {self.address} does not answer ({type(error).__name__}).",
+                hint="See whether `mosaic up` still runs; `mosaic doctor` says more.",
+            ) from None
+        if response.status_code >= 400:
+            raise _error(response)
+        return response
+
+
+def _error(response: Any) -> MosaicError:
+    """Return the error an RFC 9457 problem document describes."""
+    try:
+        shown = response.json()
+        return error_from_json({**shown, "message": shown.get("detail") or shown.get("title") or ""})
+    except (ValueError, AttributeError):
+        return Unavailable(f"The server answered {response.status_code} without a problem document.")

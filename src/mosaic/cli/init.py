@@ -1,0 +1,46 @@
+"""`mosaic init`: a data folder, commented settings and the owner's token."""
+
+from pathlib import Path
+
+import click
+
+from mosaic.cli.output import json_line
+
+__all__ = ["command"]
+
+_CONFIG = """\
+# MosAIc settings. Everything here is optional; the values shown are the defaults.
+# Secrets do not belong in this file: keys come from ANTHROPIC_API_KEY, OPENAI_API_KEY, MOSAIC_DATABASE_URL...
+# A variable overrides a line: MOSAIC_SERVER__PORT=8123 sets server.port.
+
+# server: {host: 127.0.0.1, port: 8420}
+# storage: {url: "postgresql://mosaic@127.0.0.1/mosaic"}   # empty: SQLite in this folder
+# engine: {retry_budget: 20, max_recoveries: 5}
+# pools: {default: {concurrency: 100}}                     # agent jobs at once
+# providers: {ollama: {base_url: "http://127.0.0.1:11434"}}
+# limits: {usd: 5.0}                                       # hard budget of a run that names none
+"""
+
+
+@click.command("init")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path())
+@click.option("--json", "json_output", is_flag=True, help="One JSON object on stdout.")
+@click.pass_context
+def command(ctx: click.Context, folder: Path, json_output: bool) -> None:
+    """Prepare FOLDER (default: here): `.mosaic/` with settings and the owner's token. Safe to repeat."""
+    from mosaic.app.owner import owner_token
+
+    home: Path = ctx.obj or folder.absolute() / ".mosaic"
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    ignore, config = home / ".gitignore", home / "config.yaml"
+    if not ignore.exists():
+        ignore.write_text("*\n", encoding="utf-8")
+    made = not any((home / name).exists() for name in ("config.yaml", "config.yml", "config.json"))
+    if made:
+        config.write_text(_CONFIG, encoding="utf-8")
+    owner_token(home)
+    if json_output:
+        json_line({"type": "result", "home": str(home), "config": str(config), "created": made})
+    else:
+        click.echo(f"{home}  {'is ready' if made else 'was ready already; nothing changed'}")
+        click.echo("next: mosaic up")

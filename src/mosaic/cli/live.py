@@ -1,0 +1,137 @@
+"""A run, live: one line per thing that happens, for a person who watches."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from mosaic.cli.output import note, short_json, usd
+from mosaic.core.values import JsonObject
+
+__all__ = ["LiveView"]
+
+_QUIET = frozenset({"agent.turn", "emit", "approval.expired"})
+
+
+class LiveView:
+    """Turns journal events into lines on stderr. Nesting shows as indentation by step depth."""
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        self._verbose = verbose
+        self._spent = 0.0
+        self._lines: dict[str, Callable[[JsonObject, JsonObject], str | None]] = {
+            "run.created": self._created,
+            "run.started": self._started,
+            "run.resumed": lambda _e, _d: click.style("↻ continues after an interruption", fg="cyan"),
+            "run.workspace": lambda _e, d: f"  working in {d.get('path')} on branch {d.get('branch')}",
+            "run.succeeded": lambda _e, _d: None,
+            "run.failed": lambda _e, _d: None,
+            "run.cancelled": lambda _e, _d: None,
+            "step.started": self._step("●", "cyan", "kind"),
+            "step.completed": self._step("✓", "green", "duration_ms"),
+            "step.failed": self._failed,
+            "step.skipped": self._step("–", "bright_black", "reason"),
+            "step.retrying": self._retry,
+            "retry": self._retry,
+            "model.called": self._model,
+            "model.failed": self._trouble("model"),
+            "tool.called": self._tool,
+            "tool.failed": self._trouble("tool"),
+            "tool.denied": self._trouble("refused"),
+            "agent.handoff": lambda _e, d: f"→ hands off to {d.get('to', '?')}",
+            "approval.requested": self._asked,
+            "approval.decided": self._decided,
+            "artifact.stored": lambda _e, d: f"▤ kept {d.get('name')} ({d.get('size_bytes')} bytes)",
+            "run.committed": lambda _e, d: f"⎇ commit {str(d.get('sha', ''))[:10]} on {d.get('branch')}",
+        }
+
+    def show(self, event: JsonObject) -> None:
+        """Print the line of one event, if it has one."""
+        kind = str(event["type"])
+        make = self._lines.get(kind)
+        data: JsonObject = event.get("data") or {}
+        if make is None:
+            if self._verbose and kind not in _QUIET:
+                note(self._indent(event) + click.style(f"· {kind} {short_json(data)}", dim=True))
+            return
+        line = make(event, data)
+        if line:
+            note(self._indent(event) + line)
+
+    @staticmethod
+    def _indent(event: JsonObject) -> str:
+        path = str(event.get("path") or "")
+        return "  " * (path.count("/") + (0 if str(event["type"]).startswith(("step.", "run.")) else 1))
+
+    @staticmethod
+    def _created(event: JsonObject, data: JsonObject) -> str:
+        return click.style(f"▶ {data.get('workflow')} ", bold=True) + click.style(str(event.get("run_id")), dim=True)
+
+    @staticmethod
+    def _started(_event: JsonObject, data: JsonObject) -> str | None:
+        models = data.get("models") or {}
+        scripted = [name for name, model in models.items() if str(model).startswith("scripted:")]
+        if not scripted:
+            shown = sorted({str(model) for model in models.values()})
+            return f"  models: {', '.join(shown)}" if shown else None
+        return click.style(
+            "  The model is SCRIPTED: the answers come from a file in the example, no AI is asked and nothing is paid.\n"
+            "  Set ANTHROPIC_API_KEY or OPENAI_API_KEY, start Ollama, or pass --model to use a real one.",
+            fg="yellow",
+        )
+
+    @staticmethod
+    def _step(mark: str, colour: str, detail: str) -> Callable[[JsonObject, JsonObject], str]:
+        def line(event: JsonObject, data: JsonObject) -> str:
+            name = str(event.get("path") or "").rsplit("/", 1)[-1]
+            extra: Any = data.get(detail)
+            if detail == "duration_ms" and extra is not None:
+                extra = f"{float(extra) / 1000:.1f} s"
+            who = f" {data['agent']}" if data.get("agent") else ""
+            return click.style(f"{mark} {name}", fg=colour) + click.style(f"{who} {extra or ''}".rstrip(), dim=True)
+
+        return line
+
+    @staticmethod
+    def _failed(event: JsonObject, data: JsonObject) -> str:
+        name = str(event.get("path") or "").rsplit("/", 1)[-1]
+        error: JsonObject = data.get("error") or {}
+        return click.style(f"✗ {name} ", fg="red") + f"{error.get('code', '')}: {short_json(error.get('message', ''), limit=300)}"
+
+    @staticmethod
+    def _retry(_event: JsonObject, data: JsonObject) -> str:
+        left = f", {data['budget_left']} retries left in this run" if "budget_left" in data else ""
+        reason = data.get("reason") or data.get("error") or ""
+        return click.style(f"↻ tries again ({short_json(reason, limit=160)}{left})", fg="yellow")
+
+    def _model(self, _event: JsonObject, data: JsonObject) -> str:
+        cost = data.get("usd")
+        self._spent += float(cost or 0)
+        tokens = f"{data.get('input_tokens', '?')} → {data.get('output_tokens', '?')} tokens"
+        price = usd(cost) if cost is not None else "no price known"
+        return click.style(f"◦ {data.get('agent') or 'model'}: {tokens}, {price}", dim=True)
+
+    @staticmethod
+    def _tool(_event: JsonObject, data: JsonObject) -> str:
+        arguments = short_json(data.get("arguments", {}), limit=90)
+        failed = " (reported an error)" if data.get("is_error") else ""
+        return f"⚒ {data.get('tool')} {click.style(arguments, dim=True)}{failed}"
+
+    @staticmethod
+    def _trouble(noun: str) -> Callable[[JsonObject, JsonObject], str]:
+        def line(_event: JsonObject, data: JsonObject) -> str:
+            error = data.get("error")
+            text = error.get("message", "") if isinstance(error, dict) else (error or data.get("reason") or "")
+            what = data.get("tool") or data.get("model") or ""
+            return click.style(f"! {noun} {what}: {short_json(text, limit=240)}", fg="yellow")
+
+        return line
+
+    @staticmethod
+    def _asked(_event: JsonObject, data: JsonObject) -> str:
+        return click.style(f"? {data.get('title')} ", fg="yellow", bold=True) + click.style(str(data.get("id")), dim=True)
+
+    @staticmethod
+    def _decided(_event: JsonObject, data: JsonObject) -> str:
+        by = f" by {data['decided_by']}" if data.get("decided_by") else ""
+        return click.style(f"{'✓' if data.get('status') == 'approved' else '✗'} {data.get('status')}{by}", fg="yellow")

@@ -1,0 +1,106 @@
+"""`mosaic`: the command group. A command's module is imported when the command is called, so that `--help` is instant.
+
+Exit status: 0 done, 1 failed, 2 wrong usage or input, 3 waiting for an approval, 130 interrupted.
+"""
+
+import importlib
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from mosaic import __version__
+from mosaic.cli.output import show_error
+from mosaic.core.errors import InvalidInput, MosaicError
+
+__all__ = ["main"]
+
+_COMMANDS = {
+    "init": ("mosaic.cli.init", "Prepare this folder: data folder, settings, owner token."),
+    "up": ("mosaic.cli.up", "Start MosAIc on this machine and print its address."),
+    "run": ("mosaic.cli.run", "Run a workflow and watch it."),
+    "validate": ("mosaic.cli.validate", "Check workflow files and explain every problem."),
+    "runs": ("mosaic.cli.runs", "List, show, watch, cancel, fork and read runs."),
+    "approvals": ("mosaic.cli.approvals", "List, show and answer what waits for a person."),
+    "agents": ("mosaic.cli.agents", "Show the agents, their load and their capacity."),
+    "doctor": ("mosaic.cli.doctor", "Say what works here, what does not, and how to fix it."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and one-line helps, and imports one only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order a newcomer needs them."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command."""
+        entry = _COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command: click.Command = importlib.import_module(entry[0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one was probably meant."""
+        import difflib
+
+        name = args[0] if args else ""
+        if name and name not in _COMMANDS and not name.startswith("-"):
+            near = difflib.get_close_matches(name, _COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" Commands: {', '.join(_COMMANDS)}."
+            raise click.UsageError(f"There is no command {name!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="mosaic")
+@click.option("--home", type=click.Path(path_type=Path), help="Data folder (default: nearest .mosaic, or MOSAIC_HOME).")
+@click.pass_context
+def group(ctx: click.Context, home: Path | None) -> None:
+    """Plan and run software-delivery work with teams of AI agents.
+
+    \b
+    mosaic up                            start it, and see the example team at work
+    mosaic run examples/fix-failing-test run a workflow here in the terminal
+    mosaic runs watch RUN                follow a run, or carry on one that stopped
+    mosaic approvals approve ID          answer what an agent asks
+
+    Exit status: 0 done, 1 failed, 2 wrong usage or input, 3 waiting for an approval, 130 interrupted.
+    """  # noqa: D301  # \b is click's mark for a block that keeps its lines
+    ctx.obj = home.absolute() if home else None
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    json_output = "--json" in sys.argv
+    try:
+        status = group.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("Interrupted.", err=True)
+        status = 130
+    except click.exceptions.Exit as exit_:
+        status = exit_.exit_code
+    except click.ClickException as error:
+        error.show()
+        status = 2
+    except MosaicError as error:
+        show_error(error, json_output=json_output)
+        status = 2 if isinstance(error, InvalidInput) else 1
+    except KeyboardInterrupt:
+        click.echo("Interrupted.", err=True)
+        status = 130
+    except BrokenPipeError:
+        # The reader of our output went away (`mosaic runs list | head`): nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    sys.exit(status if isinstance(status, int) else 0)

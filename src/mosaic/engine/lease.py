@@ -1,0 +1,168 @@
+"""PostgreSQL: who lives. Heartbeats, the fence that stops a node declared dead, and adoption of its work.
+
+A node writes its heartbeat from a thread of its own, on a connection of its own, so that neither a busy event
+loop nor an exhausted pool can make it look dead. Any node declares another dead when its heartbeat is older
+than the lease; that is for ever, because each start of a process is a new node. From then on the dead node can
+commit nothing: every write transaction first reads the node's own row with a lock that conflicts with the one
+the declaration takes. So either the transaction commits before the declaration, or it fails.
+"""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import psycopg
+
+from mosaic.core.ids import new_id
+from mosaic.engine import repository
+from mosaic.engine.schemas import EngineSettings
+
+__all__ = ["Lease", "exit_process", "new_node_id"]
+
+_log = logging.getLogger(__name__)
+_EXIT_STATUS = 75  # EX_TEMPFAIL: start me again
+
+
+def new_node_id(name: str | None) -> str:
+    """Return an id for this start of this process."""
+    return f"{name or socket.gethostname()}-{os.getpid()}-{new_id('node')[-8:]}"
+
+
+def exit_process(reason: str) -> None:
+    """End the process at once: it may run nothing that another node has taken over."""
+    _log.critical("%s", reason)
+    logging.shutdown()
+    os._exit(_EXIT_STATUS)
+
+
+class Lease:
+    """This node's life among the others.
+
+    Args:
+        conninfo: how to reach the database, for psycopg.
+        node_id: this node.
+        adopt: takes over the work of dead nodes; called from the sweeping thread, may block.
+        on_fenced: what to do when this node finds itself dead.
+    """
+
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        node_id: str,
+        settings: EngineSettings,
+        adopt: Callable[[], None],
+        on_fenced: Callable[[str], None] = exit_process,
+    ) -> None:
+        self._conninfo = conninfo
+        self._node_id = node_id
+        self._settings = settings
+        self._adopt = adopt
+        self._on_fenced = on_fenced
+        self._stop = threading.Event()
+        self._sweep = threading.Event()
+        self._threads: list[threading.Thread] = []
+        # Since when our heartbeats have succeeded without a gap: after an outage everybody looks dead.
+        self._steady_since: float | None = None
+
+    def start(self) -> None:
+        """Write this node's row and the first heartbeat, then keep beating. Blocks for the first one."""
+        with self._connect() as connection:
+            connection.execute(
+                repository.ENTER_NODE,
+                {
+                    "id": self._node_id,
+                    "host": socket.gethostname(),
+                    "pid": os.getpid(),
+                    "app_version": self._settings.app_version,
+                },
+            )
+        self._steady_since = time.monotonic() - self._settings.lease_ttl_s
+        for name, work in (("engine-heartbeat", self._beat), ("engine-sweep", self._sweep_dead)):
+            thread = threading.Thread(target=work, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def wake_sweep(self) -> None:
+        """Look for dead nodes now instead of at the next heartbeat."""
+        self._sweep.set()
+
+    def stop(self) -> None:
+        """End both threads. Blocks for at most one statement."""
+        self._stop.set()
+        self._sweep.set()
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+
+    def resign(self) -> None:
+        """Declare this node dead itself, so that others adopt its work at once. Blocks."""
+        with self._connect() as connection:
+            connection.execute(repository.RESIGN, {"id": self._node_id})
+
+    def _connect(self) -> "psycopg.Connection[tuple[object, ...]]":
+        ttl_ms = int(self._settings.lease_ttl_s * 1000)
+        return psycopg.connect(
+            self._conninfo,
+            autocommit=True,
+            connect_timeout=max(2, int(self._settings.lease_ttl_s)),
+            application_name="mosaic lease",
+            options=f"-c statement_timeout={ttl_ms} -c lock_timeout={ttl_ms}",
+        )
+
+    def _beat(self) -> None:
+        connection: psycopg.Connection[tuple[object, ...]] | None = None
+        while not self._stop.is_set():
+            started = time.monotonic()
+            try:
+                connection = connection or self._connect()
+                alive = connection.execute(repository.BEAT, {"id": self._node_id}).fetchone()
+            except psycopg.Error as error:
+                _log.warning("the heartbeat could not be written: %s", error)
+                self._steady_since = None
+                connection = _close(connection)
+            else:
+                if alive is None:
+                    self._stop.set()
+                    self._on_fenced(
+                        f"node {self._node_id} was declared dead after more than "
+                        f"{self._settings.lease_ttl_s:g} s without a heartbeat and others have its work; it ends now"
+                    )
+                    break
+                self._steady_since = self._steady_since or time.monotonic()
+                self._sweep.set()
+            self._stop.wait(max(0.0, self._settings.heartbeat_s - (time.monotonic() - started)))
+        _close(connection)
+
+    def _sweep_dead(self) -> None:
+        connection: psycopg.Connection[tuple[object, ...]] | None = None
+        while not self._stop.is_set():
+            self._sweep.wait()
+            self._sweep.clear()
+            if self._stop.is_set():
+                break
+            try:
+                if self._is_steady():
+                    connection = connection or self._connect()
+                    ttl = {"ttl_s": self._settings.lease_ttl_s}
+                    for (dead,) in connection.execute(repository.DECLARE_DEAD, ttl).fetchall():
+                        _log.warning("node %s stopped beating: declared dead, its work is adopted", dead)
+                self._adopt()
+            except psycopg.Error as error:
+                _log.warning("dead nodes could not be looked for: %s", error)
+                connection = _close(connection)
+            except Exception:
+                _log.exception("adopting the work of dead nodes failed; the next heartbeat tries again")
+        _close(connection)
+
+    def _is_steady(self) -> bool:
+        since = self._steady_since
+        return since is not None and time.monotonic() - since >= self._settings.lease_ttl_s
+
+
+def _close(connection: "psycopg.Connection[tuple[object, ...]] | None") -> None:
+    if connection is not None:
+        connection.close()

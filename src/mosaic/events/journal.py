@@ -1,0 +1,208 @@
+"""The journal: the one record of what happened, and of every effect's result."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+
+from mosaic.core.clock import Clock, now
+from mosaic.core.context import Context
+from mosaic.core.errors import Conflict
+from mosaic.core.ids import new_id
+from mosaic.core.redaction import Redactor
+from mosaic.core.values import JsonObject, JsonValue
+from mosaic.events.bus import Bus
+from mosaic.events.payloads import Payloads
+from mosaic.events.repository import EffectRow, EventRow, JournalRepository
+from mosaic.events.schemas import Event, NewEvent, RecordedEffect
+from mosaic.storage import BlobStore, Database, SyncTransaction, Transaction, Write
+
+__all__ = ["Journal", "events_topic"]
+
+_PAGE = 500
+
+
+def events_topic(tenant: str) -> str:
+    """Return the bus topic of a tenant's new events."""
+    return f"events:{tenant}"
+
+
+class Journal:
+    """Append-only, one sequence per tenant, without gaps and in the order of commits.
+
+    Everything is redacted before it is written. What one call writes is written whole or not at all.
+    """
+
+    def __init__(
+        self, database: Database, bus: Bus, *, redactor: Redactor, blobs: BlobStore, clock: Clock = now
+    ) -> None:
+        self._database = database
+        self._bus = bus
+        self._payloads = Payloads(redactor, blobs)
+        self._clock = clock
+        self._repository = JournalRepository(database.dialect)
+        # How long a follower trusts the bus before it looks for itself.
+        self._look_again_s = 0.5 if database.dialect == "sqlite" else 1.0
+
+    async def append(self, tx: Transaction, ctx: Context, events: Sequence[NewEvent]) -> list[Event]:
+        """Write events in the caller's transaction, and wake followers once it commits.
+
+        The tenant's journal is held for this transaction from here on, so append last and commit soon.
+
+        Raises:
+            InvalidInput: if an event's data is not JSON.
+        """
+        if not events:
+            return []
+        rows = await self._event_rows(ctx, events)
+        await self._repository.append(tx, ctx.tenant, rows)
+        self._bus.publish_in(tx, events_topic(ctx.tenant))
+        return [row.event() for row in rows]
+
+    async def read(
+        self,
+        ctx: Context,
+        *,
+        after: int = 0,
+        run_id: str | None = None,
+        types: Sequence[str] | None = None,
+        limit: int = _PAGE,
+    ) -> list[Event]:
+        """Return the tenant's events after the sequence number `after`, in order, at most `limit`."""
+        async with self._database.transaction(read_only=True) as tx:
+            return await self._repository.read(
+                tx, ctx.tenant, after=after, run_id=run_id, types=types, limit=limit
+            )
+
+    async def tail(self, ctx: Context, *, after: int = 0, run_id: str | None = None) -> AsyncIterator[Event]:
+        """Yield every event after `after`, first the old ones, then each new one; once, in order, for ever.
+
+        Close the iterator (``contextlib.aclosing``) when done.
+        """
+        # Subscribed before the first look: an event is either in what we read or wakes us.
+        with self._bus.subscribe(events_topic(ctx.tenant)) as subscription:
+            while True:
+                events = await self.read(ctx, after=after, run_id=run_id)
+                for event in events:
+                    yield event
+                    after = event.seq
+                if len(events) < _PAGE:
+                    await subscription.wait(timeout_s=self._look_again_s)
+
+    async def head(self, ctx: Context) -> int:
+        """Return the sequence number of the tenant's last event; 0 when there is none."""
+        async with self._database.transaction(read_only=True) as tx:
+            return await self._repository.head(tx, ctx.tenant)
+
+    async def resolve(self, event: Event) -> JsonObject:
+        """Return an event's data with the large values that were kept apart put back.
+
+        Raises:
+            NotFound: if a value is no longer kept.
+        """
+        return await self._payloads.resolve_fields(event.data)
+
+    async def recorded(self, ctx: Context, run_id: str, *, prefix: str = "") -> dict[str, RecordedEffect]:
+        """Return the effects of a run by key, those that start with `prefix`; large results are put back."""
+        async with self._database.transaction(read_only=True) as tx:
+            found = await self._repository.recorded(tx, ctx.tenant, run_id, prefix)
+        return {effect.key: await self._resolved(effect) for effect in found}
+
+    async def begin_effect(self, ctx: Context, run_id: str, key: str, data: JsonObject | None = None) -> None:
+        """Record that an unsafe call is about to be made.
+
+        Raises:
+            Conflict: if the effect was begun or finished before.
+        """
+        text, _ = await self._payloads.whole(data or {})
+        write = self._repository.begin(ctx.tenant, run_id, key, self._clock(), json.loads(text))
+        try:
+            await self._database.committer.commit(lambda tx: tx.execute(write) and None)
+        except Exception as error:
+            if self._repository.is_duplicate(error):
+                raise Conflict(f"The effect {key} was begun before.", run_id=run_id, key=key) from error
+            raise
+
+    async def finish_effect(
+        self,
+        ctx: Context,
+        run_id: str,
+        key: str,
+        *,
+        result: JsonValue = None,
+        error: JsonObject | None = None,
+        events: Sequence[NewEvent] = (),
+        writes: Sequence[Write] = (),
+        path: str | None = None,
+    ) -> JsonValue:
+        """Record how an effect ended, with its events and the rows it changed: one commit, shared with others.
+
+        Returns:
+            The result as recorded, which is what a replay will see: redacted, and as JSON gives it back.
+
+        Raises:
+            Conflict: if the effect is finished already.
+            InvalidInput: if the result or an event's data is not JSON.
+        """
+        stored, shown = await self._payloads.whole(result)
+        problem = (await self._payloads.whole(error))[0] if error is not None else None
+        rows = await self._event_rows(ctx, events, run_id=run_id, path=path)
+        write_id = rows[0].id if rows else new_id("evt")
+        row = EffectRow(ctx.tenant, run_id, key, stored, problem, self._clock(), write_id, rows)
+
+        def unit(tx: SyncTransaction) -> None:
+            for write in writes:
+                tx.execute(write)
+            tx.defer(self._repository.finish, row)
+            if rows:
+                self._bus.publish_in(tx, events_topic(ctx.tenant))
+
+        try:
+            await self._database.committer.commit(unit)
+        except Exception as failure:
+            if not self._repository.is_duplicate(failure):
+                raise
+            await self._explain_duplicate(row, failure)
+        return shown
+
+    async def copy_effects(
+        self, tx: Transaction, ctx: Context, from_run: str, to_run: str, keys: Sequence[str]
+    ) -> int:
+        """Copy finished effects to another run of the tenant, as a fork needs them; return how many."""
+        return await self._repository.copy(tx, ctx.tenant, from_run, to_run, keys)
+
+    async def _explain_duplicate(self, row: EffectRow, failure: Exception) -> None:
+        async with self._database.transaction(read_only=True) as tx:
+            found = await self._repository.write_id(tx, row.tenant, row.run_id, row.key)
+        if found is None or found[0] == "started":
+            raise failure  # one of the caller's own writes
+        if found[1] != row.write_id:
+            raise Conflict(
+                f"The effect {row.key} is finished already.", run_id=row.run_id, key=row.key
+            ) from failure
+        # It is ours: the connection died after the commit and before its answer, and the unit ran again.
+
+    async def _resolved(self, effect: RecordedEffect) -> RecordedEffect:
+        result = await self._payloads.resolve(effect.result)
+        error = await self._payloads.resolve(effect.error)
+        return RecordedEffect(effect.key, result, error, effect.started_only, effect.event_seq)
+
+    async def _event_rows(
+        self, ctx: Context, events: Sequence[NewEvent], *, run_id: str | None = None, path: str | None = None
+    ) -> list[EventRow]:
+        occurred_at = self._clock()
+        return [
+            EventRow(
+                tenant=ctx.tenant,
+                id=new_id("evt"),
+                type=event.type,
+                schema_version=event.schema_version,
+                occurred_at=occurred_at,
+                project=ctx.project,
+                actor=str(ctx.actor),
+                correlation=ctx.correlation or event.run_id or run_id,
+                causation=ctx.causation,
+                run_id=event.run_id or run_id,
+                path=event.path if event.path is not None else path,
+                data=await self._payloads.fields(event.data),
+            )
+            for event in events
+        ]

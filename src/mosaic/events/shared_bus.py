@@ -1,0 +1,76 @@
+"""What the buses that reach other processes have in common: a listening thread and a name of our own.
+
+A thread, not a task: it serves every event loop of the process, and a busy loop does not delay the others.
+"""
+
+import asyncio
+import logging
+import secrets
+import threading
+from abc import abstractmethod
+
+from mosaic.events.bus import LocalBus, Subscription
+from mosaic.storage import Database, SyncTransaction
+
+__all__ = ["SharedBus"]
+
+log = logging.getLogger(__name__)
+
+
+class SharedBus(LocalBus):
+    """A bus that also tells, and hears from, the other processes on the same database."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self._database = database
+        # Other processes' wakes carry their name; our own we have delivered already.
+        self.source = secrets.token_hex(6)
+        self._stop = threading.Event()
+        self._thread_lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def publish(self, topic: str) -> None:
+        """Wake the subscribers of `topic` here at once, and elsewhere with the next batch of commits."""
+        self.deliver((topic,))
+
+        def tell(tx: SyncTransaction) -> None:
+            for statement in self.announcement((topic,)):
+                tx.execute(statement)
+
+        self._database.committer.submit(tell)
+
+    def subscribe(self, *topics: str) -> Subscription:
+        """Subscribe from now on; the first subscription starts to listen to other processes."""
+        subscription = super().subscribe(*topics)
+        with self._thread_lock:
+            if self._thread is None and not self._stop.is_set():
+                self._thread = threading.Thread(target=self._listen_until_closed, name="bus", daemon=True)
+                self._thread.start()
+        return subscription
+
+    async def close(self) -> None:
+        """Stop listening."""
+        self._stop.set()
+        with self._thread_lock:
+            thread = self._thread
+        if thread is not None:
+            await asyncio.to_thread(thread.join)
+
+    def _listen_until_closed(self) -> None:
+        delay_s = 0.1
+        while not self._stop.is_set():
+            try:
+                self._listen()
+                delay_s = 0.1
+            except self._errors() as error:
+                log.warning("the bus lost its connection to %s: %s", self._database.where, error)
+                self._stop.wait(delay_s)
+                delay_s = min(delay_s * 2, 5.0)
+
+    @abstractmethod
+    def _listen(self) -> None:
+        """Deliver what other processes publish until closed or disconnected."""
+
+    @abstractmethod
+    def _errors(self) -> tuple[type[Exception], ...]:
+        """Return the errors after which listening starts again."""

@@ -1,0 +1,71 @@
+"""The bus on SQLite: processes that share the file leave each other notices in a table.
+
+Looking costs one `PRAGMA data_version` every 150 ms, which reads shared memory and no table. Only when the
+number changed does the listener read the notices of others. A process that writes nothing itself (a CLI that
+watches) also knows that any change came from elsewhere, so it wakes every subscriber: that covers writers that
+left no notice.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+
+from sqlalchemy import delete, func, insert, select
+
+from mosaic.events.models import bus_notice
+from mosaic.events.shared_bus import SharedBus
+from mosaic.storage import Database, Executable
+
+__all__ = ["SqliteBus"]
+
+_POLL_S = 0.15
+_KEPT_NOTICES = 2000
+_TRIM_EVERY = 500
+
+
+class SqliteBus(SharedBus):
+    """A bus across the processes that share one SQLite file."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._written = 0
+        self._seen_written = 0
+
+    def announcement(self, topics: Sequence[str]) -> Sequence[Executable]:
+        """Return the statements that leave a notice."""
+        self._written += 1
+        rows = [{"source": self.source, "topic": topic} for topic in topics]
+        statements: list[Executable] = [insert(bus_notice).values(rows)]
+        if self._written % _TRIM_EVERY == 0:
+            newest = select(func.max(bus_notice.c.id)).scalar_subquery()
+            statements.append(delete(bus_notice).where(bus_notice.c.id <= newest - _KEPT_NOTICES))
+        return statements
+
+    def _errors(self) -> tuple[type[Exception], ...]:
+        return (sqlite3.Error,)
+
+    def _listen(self) -> None:
+        connection = sqlite3.connect(str(self._database.sync_url.database), isolation_level=None, timeout=1.0)
+        try:
+            last = connection.execute("SELECT coalesce(max(id), 0) FROM bus_notice").fetchone()[0]
+            version = self._version(connection)
+            self.deliver_all()  # what came before we listened
+            while not self._stop.wait(_POLL_S):
+                newest = self._version(connection)
+                if newest != version:
+                    version = newest
+                    last = self._hear(connection, last)
+        finally:
+            connection.close()
+
+    def _version(self, connection: sqlite3.Connection) -> int:
+        return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def _hear(self, connection: sqlite3.Connection, last: int) -> int:
+        if self._written == self._seen_written:
+            self.deliver_all()
+        self._seen_written = self._written
+        notices = connection.execute(
+            "SELECT id, source, topic FROM bus_notice WHERE id > ? ORDER BY id", (last,)
+        ).fetchall()
+        self.deliver({topic for _, source, topic in notices if source != self.source})
+        return int(notices[-1][0]) if notices else last

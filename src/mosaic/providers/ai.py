@@ -1,0 +1,411 @@
+"""Canonical messages of the `ai` kind, after the OpenTelemetry GenAI message schema.
+
+Every adapter translates between these values and its vendor's wire; nothing above the providers room knows a
+vendor's shape. All values are frozen and turn to and from JSON without loss, because they are journaled.
+
+A model sometimes writes tool-call arguments that are not a JSON object. Such a call is kept, not dropped: its
+`arguments` are ``{"$malformed": <the first 2000 characters as written>, "$error": <why>}`` and
+`ToolCallPart.malformed` returns the raw text, so that the caller can show the model its mistake and ask again.
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, get_args
+
+from mosaic.core.errors import InvalidInput
+from mosaic.core.values import JsonObject, JsonValue
+
+__all__ = [
+    "MALFORMED",
+    "BlobPart",
+    "Delta",
+    "FinishReason",
+    "Message",
+    "ModelRequest",
+    "ModelResponse",
+    "Part",
+    "ReasoningPart",
+    "Role",
+    "TextPart",
+    "ToolCallPart",
+    "ToolCallResponsePart",
+    "ToolDefinition",
+    "UriPart",
+    "Usage",
+    "part_from_json",
+    "tool_arguments",
+]
+
+MALFORMED = "$malformed"
+_MALFORMED_LIMIT = 2000
+
+Role = Literal["system", "user", "assistant", "tool"]
+Modality = Literal["image", "audio", "video", "document"]
+FinishReason = Literal["stop", "length", "tool_call", "content_filter", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """Plain text."""
+
+    content: str
+    type: Literal["text"] = field(default="text", init=False)
+
+    def to_json(self) -> JsonObject:
+        """Return the part as a JSON object."""
+        return {"type": "text", "content": self.content}
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningPart:
+    """What the model thought before it answered.
+
+    Attributes:
+        content: the thought as the provider shows it; may be empty.
+        signature: the provider's seal; a sealed part must be sent back unchanged.
+        redacted: the provider's encrypted form of a thought that it does not show.
+    """
+
+    content: str
+    signature: str | None = None
+    redacted: str | None = None
+    type: Literal["reasoning"] = field(default="reasoning", init=False)
+
+    def to_json(self) -> JsonObject:
+        """Return the part as a JSON object."""
+        shown: JsonObject = {"type": "reasoning", "content": self.content}
+        if self.signature is not None:
+            shown["signature"] = self.signature
+        if self.redacted is not None:
+            shown["redacted"] = self.redacted
+        return shown
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallPart:
+    """A call the model asks for. `arguments` holds the `$malformed` marker when they were not a JSON object."""
+
+    id: str
+    name: str
+    arguments: JsonObject
+    type: Literal["tool_call"] = field(default="tool_call", init=False)
+
+    @property
+    def malformed(self) -> str | None:
+        """The arguments as the model wrote them when they could not be read, else None."""
+        raw = self.arguments.get(MALFORMED)
+        return raw if isinstance(raw, str) else None
+
+    def to_json(self) -> JsonObject:
+        """Return the part as a JSON object."""
+        return {"type": "tool_call", "id": self.id, "name": self.name, "arguments": self.arguments}
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallResponsePart:
+    """What the tool `name` answered to the call `id`."""
+
+    id: str
+    name: str
+    response: JsonValue
+    is_error: bool = False
+    type: Literal["tool_call_response"] = field(default="tool_call_response", init=False)
+
+    @property
+    def text(self) -> str:
+        """The response as a model reads it: text as it is, anything else as JSON."""
+        if isinstance(self.response, str):
+            return self.response
+        return json.dumps(self.response, ensure_ascii=False)
+
+    def to_json(self) -> JsonObject:
+        """Return the part as a JSON object."""
+        shown: JsonObject = {
+            "type": "tool_call_response",
+            "id": self.id,
+            "name": self.name,
+            "response": self.response,
+        }
+        if self.is_error:
+            shown["is_error"] = True
+        return shown
+
+
+@dataclass(frozen=True, slots=True)
+class BlobPart:
+    """Binary content in the message itself; `content` is base64."""
+
+    modality: Modality
+    mime_type: str
+    content: str
+    type: Literal["blob"] = field(default="blob", init=False)
+
+    def to_json(self) -> JsonObject:
+        """Return the part as a JSON object."""
+        return {
+            "type": "blob",
+            "modality": self.modality,
+            "mime_type": self.mime_type,
+            "content": self.content,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class UriPart:
+    """Content that the provider fetches from `uri`."""
+
+    modality: Modality
+    mime_type: str | None
+    uri: str
+    type: Literal["uri"] = field(default="uri", init=False)
+
+    def to_json(self) -> JsonObject:
+        """Return the part as a JSON object."""
+        return {"type": "uri", "modality": self.modality, "mime_type": self.mime_type, "uri": self.uri}
+
+
+Part: TypeAlias = TextPart | ReasoningPart | ToolCallPart | ToolCallResponsePart | BlobPart | UriPart
+
+_PARTS: dict[str, type[Part]] = {
+    "text": TextPart,
+    "reasoning": ReasoningPart,
+    "tool_call": ToolCallPart,
+    "tool_call_response": ToolCallResponsePart,
+    "blob": BlobPart,
+    "uri": UriPart,
+}
+
+
+def part_from_json(shown: JsonObject) -> Part:
+    """Return the part that `to_json` wrote.
+
+    Raises:
+        InvalidInput: if `type` names no part or its fields do not fit.
+    """
+    kind = _PARTS.get(str(shown.get("type")))
+    if kind is None:
+        raise InvalidInput(f"A message part has the unknown type {shown.get('type')!r}.")
+    try:
+        return kind(**{key: value for key, value in shown.items() if key != "type"})
+    except TypeError as error:
+        raise InvalidInput(f"A {shown['type']} part does not have the right fields: {error}.") from error
+
+
+def tool_arguments(raw: str | JsonObject | None) -> JsonObject:
+    """Return a tool call's arguments from what the model wrote; an unreadable text gets the `$malformed` marker.
+
+    An empty text means a call without arguments: several models write it so.
+    """
+    if isinstance(raw, dict):
+        return raw
+    text = raw or ""
+    if not text.strip():
+        return {}
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except ValueError as error:
+        return {MALFORMED: text[:_MALFORMED_LIMIT], "$error": f"not JSON: {error}"}
+    except RecursionError:
+        return {MALFORMED: text[:_MALFORMED_LIMIT], "$error": "not JSON: nested too deeply"}
+    if not isinstance(value, dict):
+        return {MALFORMED: text[:_MALFORMED_LIMIT], "$error": "JSON, but not an object"}
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation. Tool results travel in a message of role `tool`."""
+
+    role: Role
+    parts: tuple[Part, ...]
+
+    @classmethod
+    def of(cls, role: Role, text: str) -> "Message":
+        """Return a message of plain text."""
+        return cls(role, (TextPart(text),))
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined."""
+        return "".join(part.content for part in self.parts if isinstance(part, TextPart))
+
+    @property
+    def tool_calls(self) -> tuple[ToolCallPart, ...]:
+        """The calls the model asks for, in order."""
+        return tuple(part for part in self.parts if isinstance(part, ToolCallPart))
+
+    def to_json(self) -> JsonObject:
+        """Return the message as a JSON object."""
+        return {"role": self.role, "parts": [part.to_json() for part in self.parts]}
+
+    @classmethod
+    def from_json(cls, shown: JsonObject) -> "Message":
+        """Return the message that `to_json` wrote.
+
+        Raises:
+            InvalidInput: if the role or a part is not one of ours.
+        """
+        role: Role | None = shown.get("role")
+        if role not in get_args(Role) or role is None:
+            raise InvalidInput(f"A message has the unknown role {role!r}.")
+        return cls(role, tuple(part_from_json(part) for part in shown.get("parts", ())))
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDefinition:
+    """A tool as the model sees it; `parameters` is the JSON Schema of an object."""
+
+    name: str
+    description: str
+    parameters: JsonObject
+
+    def to_json(self) -> JsonObject:
+        """Return the definition as a JSON object."""
+        return {"name": self.name, "description": self.description, "parameters": self.parameters}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """One request to one model.
+
+    Attributes:
+        model: the vendor's own name of the model, without the provider's.
+        messages: the conversation so far; system messages first.
+        tool_choice: `auto`, `required` (some tool), `none`, or the name of the one tool to call.
+        output_schema: JSON Schema of the answer; the answer's text is then one JSON document.
+        max_output_tokens: None means the model's own limit.
+        timeout_s: for one attempt, from connecting to the last byte.
+        metadata: never sent as content; `agent` names the agent that asks, `path` its step.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    tools: tuple[ToolDefinition, ...] = ()
+    tool_choice: str = "auto"
+    output_schema: JsonObject | None = None
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    stop: tuple[str, ...] = ()
+    timeout_s: float = 120.0
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> JsonObject:
+        """Return what decides the answer, as a JSON object: everything but the timeout and the metadata."""
+        return {
+            "model": self.model,
+            "messages": [message.to_json() for message in self.messages],
+            "tools": [tool.to_json() for tool in self.tools],
+            "tool_choice": self.tool_choice,
+            "output_schema": self.output_schema,
+            "max_output_tokens": self.max_output_tokens,
+            "temperature": self.temperature,
+            "stop": list(self.stop),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens used.
+
+    Attributes:
+        input_tokens: all tokens read, the cached ones and the ones written to the cache included.
+        output_tokens: all tokens written, the reasoning ones included.
+        cached_input_tokens: the part of `input_tokens` read from the provider's cache.
+        cache_write_tokens: the part of `input_tokens` written to the provider's cache.
+        reasoning_tokens: the part of `output_tokens` spent on reasoning.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        """Tokens read and written."""
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cached_input_tokens + other.cached_input_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+    def to_json(self) -> JsonObject:
+        """Return the usage as a JSON object."""
+        return {
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "cached_input_tokens": self.cached_input_tokens,
+            "cache_write_tokens": self.cache_write_tokens,
+            "reasoning_tokens": self.reasoning_tokens,
+        }
+
+    @classmethod
+    def from_json(cls, shown: JsonObject) -> "Usage":
+        """Return the usage that `to_json` wrote; missing figures are 0."""
+        return cls(**{name: int(shown.get(name) or 0) for name in cls.__slots__})
+
+
+@dataclass(frozen=True, slots=True)
+class ModelResponse:
+    """A whole answer.
+
+    Attributes:
+        message: role `assistant`; may hold text, reasoning and tool calls together.
+        model: the name the provider answered with, often more exact than the one asked for.
+        provider: the adapter's id.
+        response_id: the provider's id of the answer, for support and reconciliation.
+    """
+
+    message: Message
+    finish_reason: FinishReason
+    usage: Usage
+    model: str
+    provider: str
+    response_id: str | None = None
+
+    def to_json(self) -> JsonObject:
+        """Return the response as a JSON object."""
+        return {
+            "message": self.message.to_json(),
+            "finish_reason": self.finish_reason,
+            "usage": self.usage.to_json(),
+            "model": self.model,
+            "provider": self.provider,
+            "response_id": self.response_id,
+        }
+
+    @classmethod
+    def from_json(cls, shown: JsonObject) -> "ModelResponse":
+        """Return the response that `to_json` wrote."""
+        return cls(
+            message=Message.from_json(shown["message"]),
+            finish_reason=shown["finish_reason"],
+            usage=Usage.from_json(shown["usage"]),
+            model=shown["model"],
+            provider=shown["provider"],
+            response_id=shown.get("response_id"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of an answer while it streams.
+
+    Attributes:
+        kind: what the piece belongs to. For `tool_call`, `text` is a piece of the arguments.
+        index: which part of the answer, from 0, in order of first appearance.
+    """
+
+    kind: Literal["text", "reasoning", "tool_call"]
+    text: str
+    index: int = 0

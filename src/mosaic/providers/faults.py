@@ -1,0 +1,183 @@
+"""A vendor's refusals and a network's failures, as errors of the core tree."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from mosaic.core.clock import now
+from mosaic.core.errors import (
+    Conflict,
+    ContractViolation,
+    InvalidInput,
+    LimitExceeded,
+    ModelRefused,
+    MosaicError,
+    NotFound,
+    PermissionDenied,
+    TimedOut,
+    Unauthenticated,
+    Unavailable,
+    Unsupported,
+)
+
+__all__ = ["Fault", "error_for", "read_fault", "retry_after_s"]
+
+_SHOWN_CHARACTERS = 500
+_LONGEST_WAIT_S = 3_600.0
+
+# What vendors call their errors, whatever the status says: an error inside a stream has no status of its own.
+_BY_KIND: dict[str, type[MosaicError]] = {
+    "authentication_error": Unauthenticated,
+    "invalid_api_key": Unauthenticated,
+    "permission_error": PermissionDenied,
+    "insufficient_quota": PermissionDenied,
+    "billing_error": PermissionDenied,
+    "billing_hard_limit_reached": PermissionDenied,
+    "not_found_error": NotFound,
+    "model_not_found": NotFound,
+    "rate_limit_error": LimitExceeded,
+    "rate_limit_exceeded": LimitExceeded,
+    "overloaded_error": Unavailable,
+    "api_error": Unavailable,
+    "server_error": Unavailable,
+    "internal_server_error": Unavailable,
+    "timeout_error": TimedOut,
+    "context_length_exceeded": InvalidInput,
+    "request_too_large": InvalidInput,
+    "invalid_request_error": InvalidInput,
+    "content_filter": ModelRefused,
+    "content_policy_violation": ModelRefused,
+    "image_content_policy_violation": ModelRefused,
+}
+
+_BY_STATUS: dict[int, type[MosaicError]] = {
+    400: InvalidInput,
+    401: Unauthenticated,
+    402: PermissionDenied,
+    403: PermissionDenied,
+    404: NotFound,
+    408: TimedOut,
+    409: Conflict,
+    413: InvalidInput,
+    422: InvalidInput,
+    429: LimitExceeded,
+    501: Unsupported,
+    504: TimedOut,
+}
+
+# Kinds that say less than the status they come with: a 401 or 404 of type `invalid_request_error`.
+_VAGUE = frozenset({"invalid_request_error", "api_error", "server_error"})
+_BILLING = frozenset({"insufficient_quota", "billing_error", "billing_hard_limit_reached"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What a vendor said about a failure: its own message, and its names for it (`kinds`), most exact first."""
+
+    message: str
+    kinds: tuple[str, ...] = ()
+
+
+def read_fault(body: bytes | str | Mapping[str, Any]) -> Fault:
+    """Return what an error body says: OpenAI's, Anthropic's and Ollama's forms, and plain text."""
+    shown: Any = body
+    if isinstance(body, bytes | str):
+        try:
+            shown = json.loads(body)
+        except (ValueError, RecursionError):
+            text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
+            return Fault(" ".join(text.split())[:_SHOWN_CHARACTERS])
+    if not isinstance(shown, Mapping):
+        return Fault(str(shown)[:_SHOWN_CHARACTERS])
+    inner = shown.get("error", shown)
+    if not isinstance(inner, Mapping):
+        return Fault(str(inner)[:_SHOWN_CHARACTERS])
+    message = inner.get("message") or inner.get("detail") or shown.get("message") or "no reason given"
+    kinds = tuple(str(inner[name]) for name in ("code", "type") if inner.get(name))
+    return Fault(str(message)[:_SHOWN_CHARACTERS], kinds)
+
+
+def error_for(
+    fault: Fault,
+    *,
+    provider: str,
+    status: int | None = None,
+    wait_s: float | None = None,
+    hint: str | None = None,
+) -> MosaicError:
+    """Return the error for what a vendor said.
+
+    Args:
+        fault: the vendor's words, free of secrets.
+        provider: who said it.
+        status: the HTTP status; None for an error inside a stream.
+        wait_s: how long the vendor asks us to wait.
+        hint: used where the kind of error suggests none.
+    """
+    kind = _class_for(fault, status)
+    where = f"{provider} answered {status}" if status else f"{provider} broke off its answer"
+    data: dict[str, Any] = {"provider": provider}
+    if status:
+        data["status"] = status
+    if fault.kinds:
+        data["reason"] = fault.kinds[0]
+    if wait_s is not None:
+        data["retry_after_s"] = wait_s
+    if kind is TimedOut:
+        data["sent"] = True
+    return kind(f"{where}: {fault.message}", hint=_hint(kind, fault, provider) or hint, **data)
+
+
+def _class_for(fault: Fault, status: int | None) -> type[MosaicError]:
+    for kind in fault.kinds:
+        if kind in _BY_KIND and not (kind in _VAGUE and status):
+            return _BY_KIND[kind]
+    if status is None:
+        return Unavailable
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status >= 500:
+        return Unavailable
+    return InvalidInput if status >= 400 else ContractViolation
+
+
+def _hint(kind: type[MosaicError], fault: Fault, provider: str) -> str | None:
+    if _BILLING.intersection(fault.kinds):
+        return (
+            f"The {provider} account is out of credit or over its quota; add credit, or name another model."
+        )
+    if "context_length_exceeded" in fault.kinds:
+        return "The conversation is longer than the model can read; use a model with a larger context."
+    if kind is Unauthenticated:
+        return f"Check the API key of {provider}."
+    if kind is PermissionDenied:
+        return f"The key is valid, but {provider} does not allow it this."
+    return None
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Return how many seconds the vendor asks us to wait; None when it does not say. At most an hour."""
+    milliseconds = headers.get("retry-after-ms")
+    value = headers.get("retry-after")
+    try:
+        if milliseconds is not None:
+            wait_s = float(milliseconds) / 1000
+        elif value is None:
+            return None
+        else:
+            wait_s = _seconds(value)
+    except (ValueError, OverflowError):
+        return None
+    return min(max(wait_s, 0.0), _LONGEST_WAIT_S) if wait_s == wait_s else None  # noqa: PLR0124 - NaN
+
+
+def _seconds(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        moment: datetime = parsedate_to_datetime(value)
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return (aware - now()).total_seconds()

@@ -1,0 +1,68 @@
+"""What a run is doing, computed from its events; the CLI, the API and the run's own status share it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from mosaic.core.values import JsonObject
+
+__all__ = ["RunProgress"]
+
+_END = frozenset({"step.completed", "step.failed", "step.skipped", "step.cancelled"})
+
+
+@dataclass(slots=True)
+class RunProgress:
+    """A fold over a run's events.
+
+    Attributes:
+        active: paths of steps that have started and not ended.
+        pending: approval id -> path of the step that waits for it.
+        done: how many steps ended.
+        last_seq: the journal sequence of the last event seen.
+    """
+
+    active: set[str] = field(default_factory=set)
+    pending: dict[str, str] = field(default_factory=dict)
+    done: int = 0
+    last_seq: int = 0
+
+    def apply(self, event: JsonObject) -> None:
+        """Take one event in its JSON form, in order."""
+        self.last_seq = int(event["seq"])
+        kind, path = str(event["type"]), str(event.get("path") or "")
+        if kind == "step.started":
+            self.active.add(path)
+        elif kind in _END:
+            self.active.discard(path)
+            self.done += 1
+        elif kind == "approval.requested":
+            self.pending[str(event["data"].get("id", ""))] = path
+        elif kind in ("approval.decided", "approval.expired"):
+            self.pending.pop(str(event["data"].get("id", "")), None)
+
+    def apply_all(self, events: Iterable[JsonObject]) -> "RunProgress":
+        """Take events in order and return this fold."""
+        for event in events:
+            self.apply(event)
+        return self
+
+    @property
+    def leaves(self) -> set[str]:
+        """Active steps that hold no other active step."""
+        return {
+            path
+            for path in self.active
+            if not any(other != path and _inside(other, path) for other in self.active)
+        }
+
+    @property
+    def quiescent(self) -> bool:
+        """Whether every active step waits for an answer, so that nothing moves until somebody gives one."""
+        if not self.pending:
+            return False
+        waiting = set(self.pending.values())
+        return all(any(_inside(asked, leaf) or asked == leaf for asked in waiting) for leaf in self.leaves)
+
+
+def _inside(path: str, container: str) -> bool:
+    return path.startswith(container) and path[len(container) : len(container) + 1] in ("/", "[", "(")

@@ -1,0 +1,174 @@
+"""Every query on runs and artifacts. The tenant is applied here, last, on all of them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import RowMapping, and_, insert, or_, select, update
+
+from mosaic.core.context import Context
+from mosaic.core.values import JsonObject, JsonValue
+from mosaic.runs.models import artifact, run
+from mosaic.runs.schemas import TERMINAL, Artifact, Run, RunStatus
+from mosaic.storage import Transaction, Write
+
+__all__ = ["RunRepository"]
+
+
+class RunRepository:
+    """Rows of runs, scoped by tenant."""
+
+    async def insert(self, tx: Transaction, new: Run, *, bundle: str) -> None:
+        """Store a new run; `bundle` is the blob that holds its definition."""
+        await tx.execute(
+            insert(run).values(
+                tenant_id=new.tenant,
+                id=new.id,
+                project_id=new.project,
+                workflow=new.workflow,
+                version=new.version,
+                definition_hash=new.definition_hash,
+                bundle=bundle,
+                status=new.status.value,
+                inputs=new.inputs,
+                options=new.options,
+                workspace=new.workspace,
+                root_run_id=new.root_run_id,
+                parent_run_id=new.parent_run_id,
+                forked_from=new.forked_from,
+                created_at=new.created_at,
+            )
+        )
+
+    async def get(self, tx: Transaction, ctx: Context, run_id: str) -> Run | None:
+        """Return one run of the tenant."""
+        row = await tx.row(select(run).where(run.c.id == run_id, run.c.tenant_id == ctx.tenant))
+        return None if row is None else _run(row)
+
+    async def bundle(self, tx: Transaction, ctx: Context, run_id: str) -> str | None:
+        """Return the digest of the blob that holds the run's definition."""
+        digest: str | None = await tx.scalar(
+            select(run.c.bundle).where(run.c.id == run_id, run.c.tenant_id == ctx.tenant)
+        )
+        return digest
+
+    async def page(
+        self,
+        tx: Transaction,
+        ctx: Context,
+        *,
+        statuses: Sequence[RunStatus] = (),
+        workflow: str | None = None,
+        before: tuple[datetime, str] | None = None,
+        limit: int = 50,
+    ) -> list[Run]:
+        """Return runs of the tenant, newest first, starting after `before` (creation time, id)."""
+        query = select(run).order_by(run.c.created_at.desc(), run.c.id.desc()).limit(limit)
+        if statuses:
+            query = query.where(run.c.status.in_([status.value for status in statuses]))
+        if workflow:
+            query = query.where(run.c.workflow == workflow)
+        if before:
+            moment, identifier = before
+            query = query.where(
+                or_(run.c.created_at < moment, and_(run.c.created_at == moment, run.c.id < identifier))
+            )
+        return [_run(row) for row in await tx.rows(query.where(run.c.tenant_id == ctx.tenant))]
+
+    async def children(self, tx: Transaction, ctx: Context, run_id: str) -> list[Run]:
+        """Return the runs that `run_id` started."""
+        query = select(run).where(run.c.parent_run_id == run_id, run.c.tenant_id == ctx.tenant)
+        return [_run(row) for row in await tx.rows(query)]
+
+    async def unfinished(self, tx: Transaction) -> list[tuple[Run, str]]:
+        """Return every run that has not ended, of all tenants, with its bundle: for reconciliation at start-up."""
+        query = select(run).where(run.c.status.in_([RunStatus.QUEUED.value, RunStatus.RUNNING.value]))
+        return [(_run(row), str(row["bundle"])) for row in await tx.rows(query)]
+
+    def mark(self, ctx: Context, run_id: str, **values: Any) -> Write:
+        """Return the write that changes a run which has not ended; it changes nothing once the run has."""
+        return (
+            update(run)
+            .where(
+                run.c.id == run_id,
+                run.c.status.not_in([status.value for status in TERMINAL]),
+                run.c.tenant_id == ctx.tenant,
+            )
+            .values(**values)
+        )
+
+    def set_workspace(self, ctx: Context, run_id: str, workspace: JsonObject) -> Write:
+        """Return the write that records where the run works."""
+        return self.mark(ctx, run_id, workspace=workspace)
+
+    def finish(
+        self,
+        ctx: Context,
+        run_id: str,
+        *,
+        status: RunStatus,
+        outputs: JsonValue,
+        error: JsonObject | None,
+        at: datetime,
+    ) -> Write:
+        """Return the write that ends a run."""
+        return self.mark(ctx, run_id, status=status.value, outputs=outputs, error=error, finished_at=at)
+
+    def add_artifact(self, ctx: Context, new: Artifact) -> Write:
+        """Return the write that stores an artifact."""
+        return insert(artifact).values(
+            tenant_id=ctx.tenant,
+            id=new.id,
+            run_id=new.run_id,
+            name=new.name,
+            media_type=new.media_type,
+            digest=new.digest,
+            size_bytes=new.size_bytes,
+            created_at=new.created_at,
+        )
+
+    async def artifacts(self, tx: Transaction, ctx: Context, run_id: str) -> list[Artifact]:
+        """Return what the run kept, oldest first."""
+        query = select(artifact).where(artifact.c.run_id == run_id).order_by(artifact.c.created_at)
+        return [_artifact(row) for row in await tx.rows(query.where(artifact.c.tenant_id == ctx.tenant))]
+
+    async def artifact(self, tx: Transaction, ctx: Context, artifact_id: str) -> Artifact | None:
+        """Return one artifact of the tenant."""
+        query = select(artifact).where(artifact.c.id == artifact_id, artifact.c.tenant_id == ctx.tenant)
+        row = await tx.row(query)
+        return None if row is None else _artifact(row)
+
+
+def _run(row: RowMapping) -> Run:
+    return Run(
+        id=row["id"],
+        tenant=row["tenant_id"],
+        project=row["project_id"],
+        workflow=row["workflow"],
+        version=row["version"],
+        definition_hash=row["definition_hash"],
+        status=RunStatus(row["status"]),
+        inputs=row["inputs"],
+        options=row["options"],
+        created_at=row["created_at"],
+        outputs=row["outputs"],
+        error=row["error"],
+        workspace=row["workspace"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        root_run_id=row["root_run_id"],
+        parent_run_id=row["parent_run_id"],
+        forked_from=row["forked_from"],
+    )
+
+
+def _artifact(row: RowMapping) -> Artifact:
+    return Artifact(
+        id=row["id"],
+        run_id=row["run_id"],
+        name=row["name"],
+        media_type=row["media_type"],
+        digest=row["digest"],
+        size_bytes=row["size_bytes"],
+        created_at=row["created_at"],
+    )

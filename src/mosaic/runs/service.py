@@ -1,0 +1,344 @@
+"""The front desk: start, show, cancel, fork and signal runs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+from mosaic.core.clock import Clock, now
+from mosaic.core.context import Context
+from mosaic.core.errors import Conflict, InvalidInput, MosaicError, NotFound
+from mosaic.core.ids import new_id
+from mosaic.core.money import Money
+from mosaic.core.page import Page
+from mosaic.core.values import JsonObject, JsonValue
+from mosaic.cost import Cost
+from mosaic.engine import Engine, ExecutionStatus
+from mosaic.events import Journal, NewEvent
+from mosaic.runs.fork import fork_keys
+from mosaic.runs.repository import RunRepository
+from mosaic.runs.schemas import TERMINAL, Artifact, Run, RunOptions, RunStatus
+from mosaic.storage import BlobStore, Database
+from mosaic.workflows import Bundle, Definition
+
+__all__ = ["HANDLER", "Limits", "ModelChoice", "RunService"]
+
+HANDLER = "run"
+
+
+class ModelChoice(Protocol):
+    """Says which model each agent of a definition will use."""
+
+    async def choose(self, candidates: Sequence[str]) -> str:
+        """Return the first usable ``provider:model`` of `candidates`; a default when there are none.
+
+        Raises:
+            NotFound: when no model can be used; the hint says what to set.
+        """
+        ...
+
+
+class Limits(Protocol):
+    """The installation's own bounds of a run that names none."""
+
+    usd: float | None
+    tokens: int | None
+
+
+class RunService:
+    """Runs of workflows, scoped by the caller's tenant."""
+
+    def __init__(
+        self,
+        database: Database,
+        journal: Journal,
+        blobs: BlobStore,
+        engine: Engine,
+        *,
+        cost: Cost,
+        models: ModelChoice,
+        limits: Limits,
+        clock: Clock = now,
+    ) -> None:
+        self._database = database
+        self._journal = journal
+        self._blobs = blobs
+        self._engine = engine
+        self._cost = cost
+        self._models = models
+        self._limits = limits
+        self._clock = clock
+        self._rows = RunRepository()
+
+    async def start(
+        self, ctx: Context, bundle: Bundle, inputs: JsonObject, *, options: RunOptions | None = None
+    ) -> Run:
+        """Start a run of the definition in `bundle`; the run pins its content hash.
+
+        Idempotent by `options.run_id`: a repeated start returns the run that exists.
+
+        Raises:
+            InvalidDefinition: if the definition is wrong.
+            InvalidInput: if the inputs do not fit its schema; every problem is named.
+            NotFound: if an agent has no model that can be used here.
+        """
+        options = options or RunOptions()
+        definition = Definition.from_bundle(bundle)
+        bound = definition.bind_inputs(inputs)
+        await self._check_models(definition, options)
+        new = self._new_run(ctx, definition, bound, options)
+        return await self._insert(ctx, new, definition, bundle)
+
+    def _new_run(self, ctx: Context, definition: Definition, inputs: JsonObject, options: RunOptions) -> Run:
+        identifier = options.run_id or new_id("run")
+        return Run(
+            id=identifier,
+            tenant=ctx.tenant,
+            project=ctx.project,
+            workflow=definition.name,
+            version=definition.version,
+            definition_hash=definition.content_hash,
+            status=RunStatus.QUEUED,
+            inputs=inputs,
+            options=options.to_json(),
+            created_at=self._clock(),
+            root_run_id=identifier,
+            parent_run_id=options.parent_run_id,
+        )
+
+    async def _check_models(self, definition: Definition, options: RunOptions) -> None:
+        """Find out before the run starts whether every agent has a model, so that none fails half-way."""
+        if options.model is not None:
+            await self._models.choose((options.model,))
+            return
+        for entry in definition.agents.values():
+            if entry.spec.kind == "model":
+                await self._models.choose(entry.spec.model)
+
+    async def _insert(self, ctx: Context, new: Run, definition: Definition, bundle: Bundle) -> Run:
+        digest = await self._blobs.put(bundle.to_bytes())
+        ctx = ctx.correlated(new.id)
+        async with self._database.transaction() as tx:
+            if (existing := await self._rows.get(tx, ctx, new.id)) is not None:
+                return existing
+            if new.parent_run_id is not None:
+                parent = await self._rows.get(tx, ctx, new.parent_run_id)
+                new = replace(new, root_run_id=parent.root_run_id if parent else new.id)
+            await self._rows.insert(tx, new, bundle=digest)
+            await self._open_limits(tx, ctx, new, definition)
+            data: JsonObject = {
+                "workflow": new.workflow,
+                "version": new.version,
+                "definition_hash": new.definition_hash,
+                "inputs": new.inputs,
+                "options": new.options,
+                "parent_run_id": new.parent_run_id,
+                "forked_from": new.forked_from,
+            }
+            await self._journal.append(tx, ctx, [NewEvent("run.created", data, run_id=new.id)])
+        await self._dispatch(ctx, new)
+        return new
+
+    async def _open_limits(self, tx, ctx: Context, new: Run, definition: Definition) -> None:  # type: ignore[no-untyped-def]
+        options = new.options
+        usd = options.get("usd")
+        limit = Money.usd(usd) if usd is not None else definition.limits.usd
+        if limit is None and self._limits.usd is not None:
+            limit = Money.usd(self._limits.usd)
+        tokens = options.get("tokens") or definition.limits.tokens or self._limits.tokens
+        await self._cost.open_budget(tx, ctx, new.id, root_run_id=new.root_run_id, usd=limit, tokens=tokens)
+        await self._engine.set_retry_budget(tx, ctx, new.id, definition.limits.retries)
+
+    async def _dispatch(self, ctx: Context, run: Run) -> None:
+        await self._engine.start(
+            ctx,
+            execution_id=run.id,
+            run_id=run.id,
+            handler=HANDLER,
+            input={"definition_hash": run.definition_hash},
+            priority=int(run.options.get("priority", 10)),
+        )
+
+    async def reconcile(self) -> int:
+        """Start what was accepted but never reached the engine, and end what the engine gave up; return how many.
+
+        A crash between accepting a run and handing it to the engine leaves a queued row: this is the other half.
+        """
+        async with self._database.transaction(read_only=True) as tx:
+            rows = await self._rows.unfinished(tx)
+        changed = 0
+        for run, _ in rows:
+            ctx = self._context_of(run)
+            executions = {item.id: item for item in await self._engine.executions(ctx, run.id)}
+            own = executions.get(run.id)
+            if own is None:
+                await self._dispatch(ctx, run)
+                changed += 1
+            elif own.status is ExecutionStatus.DEAD:
+                error = MosaicError(
+                    f"The process crashed {own.attempt} times while it worked on this run.",
+                    hint=f"See `mosaic runs logs {run.id}`; `mosaic runs dead --requeue {run.id}` tries again.",
+                )
+                await self._end(ctx, run.id, RunStatus.FAILED, error=error.to_json())
+                changed += 1
+        return changed
+
+    def _context_of(self, run: Run) -> Context:
+        from mosaic.core.context import Actor  # noqa: PLC0415
+
+        return Context(run.tenant, run.project, Actor("system", "runs"), correlation=run.id)
+
+    async def get(self, ctx: Context, run_id: str) -> Run:
+        """Return one run.
+
+        Raises:
+            NotFound: if the tenant has no such run.
+        """
+        async with self._database.transaction(read_only=True) as tx:
+            found = await self._rows.get(tx, ctx, run_id)
+        if found is None:
+            raise NotFound(f"There is no run {run_id}.", hint="`mosaic runs list` shows the runs there are.")
+        return found
+
+    async def page(
+        self,
+        ctx: Context,
+        *,
+        statuses: Sequence[RunStatus] = (),
+        workflow: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[Run]:
+        """Return a page of runs, newest first.
+
+        Raises:
+            InvalidInput: if the cursor is not one of ours.
+        """
+        before = _read_cursor(cursor) if cursor else None
+        async with self._database.transaction(read_only=True) as tx:
+            found = await self._rows.page(
+                tx, ctx, statuses=statuses, workflow=workflow, before=before, limit=limit + 1
+            )
+        more = found[limit - 1] if len(found) > limit else None
+        return Page(tuple(found[:limit]), _write_cursor(more) if more else None)
+
+    async def definition(self, ctx: Context, run_id: str) -> Definition:
+        """Return the definition a run pinned, as it was when the run started.
+
+        Raises:
+            NotFound: if the tenant has no such run.
+        """
+        async with self._database.transaction(read_only=True) as tx:
+            digest = await self._rows.bundle(tx, ctx, run_id)
+        if digest is None:
+            raise NotFound(f"There is no run {run_id}.")
+        return Definition.from_bundle(Bundle.from_bytes(await self._blobs.get(digest)))
+
+    async def wait(self, ctx: Context, run_id: str, *, timeout_s: float | None = None) -> Run:
+        """Return the run once it has ended.
+
+        Raises:
+            TimedOut: if it has not in `timeout_s`.
+        """
+        await self._engine.wait(run_id, timeout_s=timeout_s)
+        return await self.get(ctx, run_id)
+
+    async def cancel(self, ctx: Context, run_id: str) -> Run:
+        """Cancel a run, its children and everything they do, on whichever node.
+
+        Raises:
+            Conflict: if it has ended already.
+        """
+        run = await self.get(ctx, run_id)
+        if run.status in TERMINAL:
+            raise Conflict(f"Run {run_id} has already ended: {run.status}.")
+        async with self._database.transaction(read_only=True) as tx:
+            children = await self._rows.children(tx, ctx, run_id)
+        await self._end(ctx, run_id, RunStatus.CANCELLED, error=None)
+        await self._engine.cancel(ctx, run_id)
+        for child in children:
+            if child.status not in TERMINAL:
+                await self.cancel(ctx, child.id)
+        return await self.get(ctx, run_id)
+
+    async def _end(self, ctx: Context, run_id: str, status: RunStatus, *, error: JsonObject | None) -> None:
+        ctx = ctx.correlated(run_id)
+        async with self._database.transaction() as tx:
+            written = await tx.execute(
+                self._rows.finish(ctx, run_id, status=status, outputs=None, error=error, at=self._clock())
+            )
+            if written.rowcount:
+                event = NewEvent(f"run.{status.value}", {"error": error}, run_id=run_id)
+                await self._journal.append(tx, ctx, [event])
+
+    async def fork(self, ctx: Context, run_id: str, *, from_step: str, inputs: JsonObject | None = None) -> Run:
+        """Start a new run that keeps every result an old run had before `from_step`, and does the rest again.
+
+        The old run is not touched. The new run works on the files as they were when the step began.
+
+        Raises:
+            NotFound: if the run never began that step; the hint lists the steps it began.
+        """
+        old = await self.get(ctx, run_id)
+        definition = await self.definition(ctx, run_id)
+        plan = await fork_keys(self._journal, ctx, run_id, from_step)
+        options = RunOptions(
+            model=old.options.get("model"),
+            usd=old.options.get("usd"),
+            tokens=old.options.get("tokens"),
+            workspace_source=old.options.get("workspace_source"),
+        )
+        bound = definition.bind_inputs({**old.inputs, **(inputs or {})})
+        new = replace(
+            self._new_run(ctx, definition, bound, options),
+            forked_from=f"{run_id}:{from_step}",
+            workspace={**(old.workspace or {}), "checkpoint": plan.checkpoint} if plan.checkpoint else None,
+        )
+        async with self._database.transaction() as tx:
+            await self._journal.copy_effects(tx, ctx, run_id, new.id, plan.keys)
+        return await self._insert(ctx, new, definition, definition.bundle)
+
+    async def signal(self, ctx: Context, run_id: str, name: str, payload: JsonValue) -> None:
+        """Deliver a signal to the run's `listen` step of that name, now or when it comes to wait.
+
+        Raises:
+            Conflict: if the run has ended, or the signal was sent already.
+        """
+        run = await self.get(ctx, run_id)
+        if run.status in TERMINAL:
+            raise Conflict(f"Run {run_id} has already ended: {run.status}.")
+        async with self._database.transaction() as tx:
+            await self._engine.send_signal(tx, ctx, run_id, name, payload)
+
+    async def artifacts(self, ctx: Context, run_id: str) -> list[Artifact]:
+        """Return what a run kept, oldest first."""
+        await self.get(ctx, run_id)
+        async with self._database.transaction(read_only=True) as tx:
+            return await self._rows.artifacts(tx, ctx, run_id)
+
+    async def artifact(self, ctx: Context, artifact_id: str) -> tuple[Artifact, bytes]:
+        """Return an artifact and its content.
+
+        Raises:
+            NotFound: if the tenant has no such artifact.
+        """
+        async with self._database.transaction(read_only=True) as tx:
+            found = await self._rows.artifact(tx, ctx, artifact_id)
+        if found is None:
+            raise NotFound(f"There is no artifact {artifact_id}.")
+        return found, await self._blobs.get(found.digest)
+
+
+def _write_cursor(run: Run) -> str:
+    return f"{run.created_at.isoformat()}~{run.id}"
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, str]:
+    moment, separator, identifier = cursor.partition("~")
+    try:
+        if not separator:
+            raise ValueError(cursor)
+        return datetime.fromisoformat(moment.replace(" ", "+")), identifier
+    except ValueError:
+        raise InvalidInput(f"{json.dumps(cursor[:80])} is not a cursor of this listing.") from None

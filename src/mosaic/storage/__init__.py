@@ -1,0 +1,32 @@
+"""Where data is kept: database, transactions, group commit, blobs, the data lock, migrations."""
+
+from mosaic.storage.blobs import BlobStore, FileBlobs, MemoryBlobs
+from mosaic.storage.columns import ExactJson, Json, UtcDateTime, metadata
+from mosaic.storage.database import Database
+from mosaic.storage.group_commit import GroupCommitter
+from mosaic.storage.lock import DataLock, LockOwner
+from mosaic.storage.settings import StorageSettings
+from mosaic.storage.transaction import Announcer, Executable, SyncTransaction, Transaction
+
+# What repositories make and a transaction executes; opaque to services.
+Write = Executable
+
+__all__ = [
+    "Announcer",
+    "BlobStore",
+    "DataLock",
+    "Database",
+    "ExactJson",
+    "Executable",
+    "FileBlobs",
+    "GroupCommitter",
+    "Json",
+    "LockOwner",
+    "MemoryBlobs",
+    "StorageSettings",
+    "SyncTransaction",
+    "Transaction",
+    "UtcDateTime",
+    "Write",
+    "metadata",
+]

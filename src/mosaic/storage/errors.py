@@ -1,0 +1,84 @@
+"""What a database or file error means to MosAIc."""
+
+import errno
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from mosaic.core.errors import MosaicError, StorageFull, Unavailable
+
+__all__ = ["is_disconnect", "is_lock_conflict", "translate", "translate_os_error"]
+
+_FULL_HINT = "Free some space and try again; nothing of this change was written."
+_SQLITE_LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
+_SQLITE_UNREACHABLE = (
+    "SQLITE_CANTOPEN",
+    "SQLITE_IOERR",
+    "SQLITE_READONLY",
+    "SQLITE_NOTADB",
+    "SQLITE_CORRUPT",
+)
+_PG_LOCKED = ("55P03", "40P01", "40001")
+# Classes 08 connection, 53 resources, 57 operator intervention, 58 system error.
+_PG_UNREACHABLE = ("08", "53", "57", "58", "28", "3D")
+_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _codes(error: BaseException) -> tuple[str, str]:
+    """Return SQLite's error name and PostgreSQL's SQLSTATE of the driver's error; empty when there is none."""
+    origin: object = error.orig if isinstance(error, DBAPIError) else error
+    driver = getattr(origin, "driver_exception", None) or getattr(origin, "__cause__", None) or origin
+    name = getattr(origin, "sqlite_errorname", None) or getattr(driver, "sqlite_errorname", None)
+    state = getattr(origin, "sqlstate", None) or getattr(driver, "sqlstate", None)
+    return str(name or ""), str(state or "")
+
+
+def is_lock_conflict(error: BaseException) -> bool:
+    """Say whether another writer was in the way."""
+    name, state = _codes(error)
+    return name.startswith(_SQLITE_LOCKED) or state in _PG_LOCKED
+
+
+def is_disconnect(error: BaseException) -> bool:
+    """Say whether the connection is gone and a new one may work."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def translate(error: BaseException, *, where: str, holder: str | None = None) -> MosaicError | None:
+    """Return the MosAIc error for a database error; None when it is a mistake of ours, to be raised as it is.
+
+    Args:
+        error: what SQLAlchemy or the driver raised.
+        where: the database, as a user knows it; never with a password.
+        holder: who holds the lock, when that is known.
+    """
+    name, state = _codes(error)
+    if name == "SQLITE_FULL" or state == "53100":
+        return StorageFull(f"The disk of {where} is full.", hint=_FULL_HINT)
+    if name.startswith(_SQLITE_LOCKED) or state in _PG_LOCKED:
+        by = f" by {holder}" if holder else " by another writer"
+        return Unavailable(
+            f"The database {where} is locked{by}.",
+            hint="Wait for it to finish, or end that process, and try again.",
+        )
+    if name.startswith(_SQLITE_UNREACHABLE) or state.startswith(_PG_UNREACHABLE):
+        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        return Unavailable(
+            f"The database {where} cannot be used: {reason}.", hint="Check that it exists and can be written."
+        )
+    if isinstance(error, PoolTimeout):
+        return Unavailable(f"Every connection to {where} is in use.", hint="Raise storage.pool_size.")
+    if isinstance(error, OperationalError | InterfaceError) and not name and not state:
+        return Unavailable(
+            f"The database {where} cannot be reached.", hint="Check that it is running and the URL is right."
+        )
+    return None
+
+
+def translate_os_error(error: OSError, *, where: str) -> MosaicError:
+    """Return the MosAIc error for a failed file operation under `where`."""
+    if error.errno in _FULL_ERRNOS:
+        return StorageFull(f"The disk that holds {where} is full.", hint=_FULL_HINT)
+    return Unavailable(
+        f"{where} cannot be used: {error.strerror or error}.", hint="Check that it can be written."
+    )

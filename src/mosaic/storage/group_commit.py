@@ -1,0 +1,247 @@
+"""Group commit: many small changes share one transaction and one wait for the disk.
+
+A commit costs a flush of the disk, whatever it holds. So one thread with one connection takes all changes that
+wait, runs them in one transaction, commits once and answers every caller. A lone caller pays one commit; fifty
+callers pay one commit together.
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from mosaic.core.errors import Fenced, StorageFull, Unavailable
+from mosaic.storage.errors import is_disconnect
+from mosaic.storage.transaction import SyncTransaction
+from mosaic.storage.write_gate import WriteTurns
+
+__all__ = ["GroupCommitter"]
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class _Waiting(Generic[T]):
+    """One unit of work and where its answer goes."""
+
+    __slots__ = ("error", "future", "loop", "result", "unit")
+
+    def __init__(
+        self,
+        unit: Callable[[SyncTransaction], T],
+        loop: asyncio.AbstractEventLoop | None,
+        future: asyncio.Future[T] | None,
+    ) -> None:
+        self.unit = unit
+        self.loop = loop
+        self.future = future
+        self.result: T | None = None
+        self.error: BaseException | None = None
+
+    def settle(self) -> None:
+        if self.future is None:
+            if self.error is not None:
+                log.warning("a change that nobody waits for failed: %s", self.error)
+        elif not self.future.done():
+            if self.error is not None:
+                self.future.set_exception(self.error)
+            else:
+                self.future.set_result(self.result)  # type: ignore[arg-type]  # the unit's own result
+
+
+def _settle(answered: Sequence[_Waiting[Any]]) -> None:
+    for waiting in answered:
+        waiting.settle()
+
+
+class GroupCommitter:
+    """The one writer of journaled changes.
+
+    Attributes:
+        guards: run first in every batch; one that raises stops the whole batch (the engine's fence).
+    """
+
+    def __init__(
+        self,
+        make_engine: Callable[[], Engine],
+        *,
+        gate: WriteTurns,
+        translate: Callable[[BaseException], Exception | None],
+        refuse_nested: Callable[[], None],
+        turn_timeout_s: float,
+        max_batch: int = 256,
+    ) -> None:
+        self.guards: list[Callable[[SyncTransaction], None]] = []
+        self._make_engine = make_engine
+        self._gate = gate
+        self._translate = translate
+        self._refuse_nested = refuse_nested
+        self._turn_timeout_s = turn_timeout_s
+        self._max_batch = max_batch
+        self._queue: queue.SimpleQueue[_Waiting[Any] | None] = queue.SimpleQueue()
+        self._start_lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._engine: Engine | None = None
+        self._connection: Connection | None = None
+
+    async def commit(self, unit: Callable[[SyncTransaction], T]) -> T:
+        """Run `unit` in the next batch's transaction and return its result once that is committed.
+
+        `unit` runs in the committer's thread and may run more than once (a batch is repeated without its bad
+        unit, or after a lost connection), so it must not change anything but the transaction. When the caller
+        is cancelled while it waits, the unit is dropped if it has not begun, and committed if it has.
+
+        Raises:
+            Unavailable: if the database is locked or out of reach; nothing was written.
+            StorageFull: if the disk is full; nothing was written.
+            Fenced: if a guard refused, because this node lost its lease.
+        """
+        self._refuse_nested()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._enqueue(_Waiting(unit, loop, future))
+        return await future
+
+    def submit(self, unit: Callable[[SyncTransaction], object]) -> None:
+        """Run `unit` in the next batch without waiting; a failure is logged. From any thread."""
+        self._enqueue(_Waiting(unit, None, None))
+
+    async def close(self) -> None:
+        """Write what waits, then end the thread. Changes that come later are refused."""
+        with self._start_lock:
+            already, self._closed = self._closed, True
+            thread = self._thread
+            if thread is not None and not already:
+                self._queue.put(None)
+        if thread is not None:
+            await asyncio.to_thread(thread.join)
+
+    def _enqueue(self, waiting: _Waiting[Any]) -> None:
+        if self._thread is None or self._closed:
+            with self._start_lock:
+                if self._closed:
+                    raise Unavailable("The database is closed.", hint="Open it again.")
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
+                    self._thread.start()
+        self._queue.put(waiting)
+
+    def _run(self) -> None:
+        ending = False
+        while not ending:
+            batch, ending = self._next_batch()
+            if batch:
+                self._write(batch)
+                self._answer(batch)
+        self._disconnect()
+
+    def _next_batch(self) -> tuple[list[_Waiting[Any]], bool]:
+        batch: list[_Waiting[Any]] = []
+        waiting = self._queue.get()
+        try:
+            while waiting is not None:
+                if waiting.future is None or not waiting.future.cancelled():
+                    batch.append(waiting)
+                if len(batch) >= self._max_batch:
+                    return batch, False
+                waiting = self._queue.get_nowait()
+        except queue.Empty:
+            return batch, False
+        return batch, True
+
+    def _answer(self, batch: list[_Waiting[Any]]) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop | None, list[_Waiting[Any]]] = {}
+        for waiting in batch:
+            by_loop.setdefault(waiting.loop, []).append(waiting)
+        for loop, answered in by_loop.items():
+            if loop is None:
+                _settle(answered)
+                continue
+            try:
+                loop.call_soon_threadsafe(_settle, answered)
+            except RuntimeError:
+                log.warning("%d changes were written after their event loop had closed", len(answered))
+
+    def _write(self, batch: list[_Waiting[Any]]) -> None:
+        """Write the batch; when it fails for one unit's sake, each unit alone."""
+        error = self._attempt(batch)
+        alone = error is not None and len(batch) > 1 and not _is_about_everyone(error)
+        for waiting in batch:
+            waiting.error = self._attempt([waiting]) if alone else error
+
+    def _attempt(self, batch: list[_Waiting[Any]]) -> BaseException | None:
+        """Write the batch in one transaction; return what went wrong."""
+        if not self._gate.acquire_blocking(self._turn_timeout_s):
+            return Unavailable("The database is locked by another transaction of this process.")
+        try:
+            return self._attempt_in_turn(batch)
+        finally:
+            self._gate.release()
+
+    def _attempt_in_turn(self, batch: list[_Waiting[Any]]) -> BaseException | None:
+        for last in (False, True):
+            try:
+                self._transact(batch)
+            except Exception as error:  # noqa: BLE001  # a worker: every error goes to the caller it belongs to
+                lost = is_disconnect(error)
+                self._roll_back(lost)
+                # Units are re-runnable, so a connection that died (even during its commit) costs nothing but
+                # another attempt.
+                if lost and not last:
+                    continue
+                return self._translate(error) or error
+            return None
+        raise AssertionError("unreachable")
+
+    def _transact(self, batch: list[_Waiting[Any]]) -> None:
+        connection = self._connect()
+        connection.begin()
+        transaction = SyncTransaction(connection)
+        for guard in self.guards:
+            guard(transaction)
+        for waiting in batch:
+            waiting.result = waiting.unit(transaction)
+        transaction.flush()
+        connection.commit()
+        transaction.committed()
+
+    def _connect(self) -> Connection:
+        if self._connection is None:
+            if self._engine is None:
+                self._engine = self._make_engine()
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def _roll_back(self, lost: bool) -> None:  # private
+        connection = self._connection
+        if connection is None:
+            return
+        if not lost:
+            try:
+                connection.rollback()
+            except SQLAlchemyError:
+                log.warning("a rollback failed; the connection is replaced", exc_info=True)
+            else:
+                return
+        self._connection = None
+        connection.invalidate()
+        connection.close()
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        if self._engine is not None:
+            self._engine.dispose()
+
+
+def _is_about_everyone(error: BaseException) -> bool:
+    """Say whether an error would meet each unit alone too: only then is it useless to try."""
+    return isinstance(error, Fenced) or (
+        isinstance(error, Unavailable) and not isinstance(error, StorageFull)
+    )

