@@ -1,6 +1,7 @@
 """How far a misbehaving model is followed: wrong answers are sent back a few times, endless loops are ended."""
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 from mosaic.core.errors import ContractViolation
 from mosaic.core.redaction import Redactor
@@ -31,6 +32,10 @@ class Repairs:
         """Note a usable answer."""
         self.used = 0
 
+    def shown(self, text: str) -> str:
+        """Return text as errors may hold it: masked and bounded."""
+        return self._redactor.text(text)[:_SAID_LIMIT]
+
     def wrong(self, what: str, *, said: str, turn: int) -> None:
         """Note a wrong answer.
 
@@ -40,13 +45,21 @@ class Repairs:
         if self.used < self.limit:
             self.used += 1
             return
+        self.give_up(what, said=said, turn=turn)
+
+    def give_up(self, what: str, *, said: str, turn: int) -> NoReturn:
+        """End it.
+
+        Raises:
+            ContractViolation: always.
+        """
         tries = f" {self.used + 1} times in a row" if self.used else ""
         raise ContractViolation(
-            f"The model of agent {self.agent!r} answered wrongly{tries}: {self._redactor.text(what)[:_SAID_LIMIT]}",
+            f"The model of agent {self.agent!r} answered wrongly{tries}: {self.shown(what)}",
             hint="Look at `said`; a more capable model, a simpler output schema or clearer instructions help.",
             agent=self.agent,
             turn=turn,
-            said=self._redactor.text(said)[:_SAID_LIMIT],
+            said=self.shown(said),
         )
 
 

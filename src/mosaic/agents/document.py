@@ -107,7 +107,13 @@ def read_markdown(text: str, *, file: str) -> Document:
 def safe_relative(name: str) -> bool:
     """Say whether a file reference stays beside the file that makes it: relative, without ``..``."""
     path = PurePosixPath(name)
-    return bool(name) and "\\" not in name and not path.is_absolute() and ".." not in path.parts
+    return (
+        bool(name)
+        and "\\" not in name
+        and "://" not in name
+        and not path.is_absolute()
+        and ".." not in path.parts
+    )
 
 
 class _Plain:

@@ -66,7 +66,7 @@ class AgentSpec:
         max_output_tokens: bound of one answer; None leaves the provider's default.
         context_tokens: the conversation's bound; older tool results are elided past it.
         capabilities: dotted names (``code.write``) by which others find it.
-        policies: decision per risk class (allow, ask, deny) for this agent; it can only narrow the workflow's.
+        policies: decisions (allow, ask, deny) by risk class, effect or tool, as the layer below the workflow's.
         acp: the coding agent to drive instead of a model loop, for example ``claude``.
         isolation: how such an agent is confined.
         id: ``DOMAIN-ROLE-NAME``.

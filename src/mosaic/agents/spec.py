@@ -11,6 +11,7 @@ from mosaic.agents.schemas import AgentSpec
 from mosaic.core.errors import InvalidDefinition, Problem
 from mosaic.core.redaction import looks_secret
 from mosaic.core.values import JsonObject, JsonValue
+from mosaic.tools.policy import policy_problems
 
 __all__ = ["AGENT_KEYS", "AgentSpec", "check_agent", "load_agent", "parse_agent"]
 
@@ -22,7 +23,6 @@ _MODEL = re.compile(r"[a-z][a-z0-9_-]*:\S+")
 _ID = re.compile(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+){2,}")
 _CAPABILITY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 _TOOL = re.compile(r"[A-Za-z0-9_.*?\[\]:/-]{1,128}")
-_DECISIONS = ("allow", "ask", "deny")
 
 AGENT_KEYS = (
     "name", "id", "version", "description", "model", "instructions", "tools", "output", "handoffs", "max_turns",
@@ -59,7 +59,7 @@ def _load(path: Path) -> tuple[AgentSpec | None, list[Problem]]:
     try:
         text = _read_text(path)
     except (OSError, ValueError) as error:
-        return None, [Problem(f"Cannot be read: {_reason(error)}.", file=shown)]
+        return None, [Problem(f"Cannot be read: {reason_of(error)}.", file=shown)]
     if path.suffix.lower() == ".md":
         document = read_markdown(text, file=shown)
     else:
@@ -102,14 +102,6 @@ def _beside(root: Path, name: str) -> str:
     return _read_text(target)
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file"
-    if isinstance(error, UnicodeDecodeError):
-        return "it is not UTF-8 text"
-    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
-
-
 def parse_agent(
     value: JsonValue,
     *,
@@ -136,31 +128,25 @@ def parse_agent(
     return (None if parser.problems else spec), parser.problems
 
 
-class _AgentParser:
-    """Reads one mapping field by field and collects problems instead of stopping at the first."""
-
-    def __init__(self, value: JsonObject, place: Place, read_file: ReadFile | None) -> None:
-        self.value = value
-        self.place = place
-        self.read_file = read_file
-        self.problems: list[Problem] = []
+class _AgentParser(Fields):
+    """Reads an agent's mapping."""
 
     def parse(self, name: str) -> AgentSpec:
-        self._unknown(self.value, AGENT_KEYS)
-        self._secrets(self.value, ())
+        self.unknown(self.value, AGENT_KEYS)
+        self.secrets(self.value, ())
         if self.problems and any("secret" in problem.message for problem in self.problems):
             return AgentSpec(name)  # no later message may quote it
         models, by_task = self._models()
         tools = self._tools()
-        interaction = self._group("interaction", ("reports_to", "hands_off_to"))
-        affinities = self._group("affinities", ("primary", "avoid", "keywords"))
+        interaction = self.group("interaction", ("reports_to", "hands_off_to"))
+        affinities = self.group("affinities", ("primary", "avoid", "keywords"))
         handoffs = (
-            *self._texts("handoffs", self.value, _NAME),
-            *self._texts("hands_off_to", interaction, _NAME),
+            *self.texts("handoffs", self.value, _NAME),
+            *self.texts("hands_off_to", interaction, _NAME),
         )
         spec = AgentSpec(
-            name=self._text("name", pattern=_NAME) or self._default_name(name),
-            description=self._text("description") or "",
+            name=self.text("name", pattern=_NAME) or self._default_name(name),
+            description=self.text("description") or "",
             model=models,
             models_by_task=by_task,
             instructions=self._instructions(),
@@ -170,151 +156,60 @@ class _AgentParser:
             refused_tools=tools["refused"],
             output_schema=self._output(),
             handoffs=tuple(dict.fromkeys(handoffs)),
-            max_turns=self._integer("max_turns", 20, 1, 1000),
-            repairs=self._integer("repairs", 2, 0, 10),
-            capacity=self._integer("capacity", 4, 1, 10_000),
-            pool=self._text("pool", pattern=_NAME) or "default",
+            max_turns=self.integer("max_turns", 20, 1, 1000),
+            repairs=self.integer("repairs", 2, 0, 10),
+            capacity=self.integer("capacity", 4, 1, 10_000),
+            pool=self.text("pool", pattern=_NAME) or "default",
             temperature=self._temperature(),
-            max_output_tokens=self._integer("max_output_tokens", 0, 1, 10_000_000) or None,
-            context_tokens=self._integer("context_tokens", 120_000, 1000, 10_000_000),
-            capabilities=self._texts(
+            max_output_tokens=self.integer("max_output_tokens", 0, 1, 10_000_000) or None,
+            context_tokens=self.integer("context_tokens", 120_000, 1000, 10_000_000),
+            capabilities=self.texts(
                 "capabilities", self.value, _CAPABILITY, "dotted names such as code.write"
             ),
             policies=self._policies(),
-            acp=self._text("acp", pattern=_NAME),
-            isolation=self._object("isolation"),
-            id=self._text("id", pattern=_ID, expected="DOMAIN-ROLE-NAME, for example CORE-CODER-ADA"),
+            acp=self.text("acp", pattern=_NAME),
+            isolation=self.object("isolation"),
+            id=self.text("id", pattern=_ID, expected="DOMAIN-ROLE-NAME, for example CORE-CODER-ADA"),
             version=self._version(),
-            expertise=self._texts("expertise", self.value),
-            working_style=self._text("working_style") or "",
-            reports_to=self._text("reports_to", interaction, keys=("interaction",)),
-            primary=self._texts("primary", affinities),
-            avoid=self._texts("avoid", affinities),
-            keywords=self._texts("keywords", affinities),
+            expertise=self.texts("expertise", self.value),
+            working_style=self.text("working_style") or "",
+            reports_to=self.text("reports_to", interaction, keys=("interaction",)),
+            primary=self.texts("primary", affinities),
+            avoid=self.texts("avoid", affinities),
+            keywords=self.texts("keywords", affinities),
         )
         self._contradictions(spec)
         return spec
 
-    def _complain(self, message: str, *keys: str | int, suggestion: str | None = None) -> None:
-        self.problems.append(self.place.problem(message, *keys, suggestion=suggestion))
-
-    def _unknown(self, value: JsonObject, known: tuple[str, ...], *keys: str) -> None:
-        for key in value:
-            if key not in known:
-                near = get_close_matches(key, known, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-                self._complain(f"Unknown key {key[:60]!r}." if not looks_secret(key) else "Unknown key.",
-                               *keys, key, suggestion=hint)  # fmt: skip
-
-    def _secrets(self, value: JsonValue, keys: tuple[str | int, ...]) -> None:
-        if isinstance(value, str) and looks_secret(value):
-            hint = "take it out, and put it in the environment or the provider's configuration"
-            self._complain("This looks like a secret; a definition never holds one.", *keys, suggestion=hint)
-        elif isinstance(value, dict | list):
-            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-                self._secrets(item, (*keys, key))
-
     def _default_name(self, name: str) -> str:
         if _NAME.fullmatch(name) is None and "name" not in self.value:
-            self._complain(f"{name[:60]!r} cannot be an agent's name: letters, digits, _ and -, at most 48.")
+            self.complain(f"{name[:60]!r} cannot be an agent's name: letters, digits, _ and -, at most 48.")
         return name
-
-    def _text(
-        self,
-        key: str,
-        within: JsonObject | None = None,
-        *,
-        pattern: re.Pattern[str] | None = None,
-        expected: str = "letters, digits, _ and -, at most 48",
-        keys: tuple[str, ...] = (),
-    ) -> str | None:
-        value = (self.value if within is None else within).get(key)
-        if value is None:
-            return None
-        if not isinstance(value, str):
-            self._complain(f"{key} is text, not {_kind(value)}.", *keys, key, suggestion="quote it")
-            return None
-        if pattern is not None and pattern.fullmatch(value) is None:
-            self._complain(f"{value[:60]!r} is no {key}: {expected}.", *keys, key)
-            return None
-        return value
 
     def _version(self) -> str | None:
         value = self.value.get("version")
         if isinstance(value, int | float) and not isinstance(value, bool):
             return str(value)  # version: 1 is what people write
-        return self._text("version")
-
-    def _texts(
-        self,
-        key: str,
-        within: JsonObject,
-        pattern: re.Pattern[str] | None = None,
-        expected: str = "letters, digits, _ and -",
-    ) -> tuple[str, ...]:
-        keys = (key,) if within is self.value else (self._parent(within), key)
-        value = within.get(key)
-        if value is None:
-            return ()
-        items = [item.strip() for item in value.split(",")] if isinstance(value, str) else value
-        if not isinstance(items, list):
-            self._complain(f"{key} is a list of text, not {_kind(value)}.", *keys)
-            return ()
-        found: list[str] = []
-        for index, item in enumerate(items):
-            place = (*keys, index) if isinstance(value, list) else keys
-            if not isinstance(item, str) or not item:
-                self._complain(f"{key} is a list of text; this is {_kind(item)}.", *place)
-            elif pattern is not None and pattern.fullmatch(item) is None:
-                self._complain(f"{item[:60]!r} is not right in {key}: {expected}.", *place)
-            elif item not in found:
-                found.append(item)
-        return tuple(found)
-
-    def _parent(self, within: JsonObject) -> str:
-        return next((key for key, value in self.value.items() if value is within), "")
-
-    def _integer(self, key: str, default: int, low: int, high: int) -> int:
-        value = self.value.get(key)
-        if value is None:
-            return default
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            self._complain(f"{key} is a whole number from {low} to {high}.", key)
-            return default
-        return value
+        return self.text("version")
 
     def _temperature(self) -> float | None:
         value = self.value.get("temperature")
         if value is None:
             return None
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 2:
-            self._complain("temperature is a number from 0 to 2.", "temperature")
+            self.complain("temperature is a number from 0 to 2.", "temperature")
             return None
         return float(value)
-
-    def _object(self, key: str) -> JsonObject:
-        value = self.value.get(key)
-        if value is None:
-            return {}
-        if not isinstance(value, dict):
-            self._complain(f"{key} is a mapping, not {_kind(value)}.", key)
-            return {}
-        return value
-
-    def _group(self, key: str, known: tuple[str, ...]) -> JsonObject:
-        value = self._object(key)
-        self._unknown(value, known, key)
-        return value
 
     def _models(self) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
         value = self.value.get("model")
         expected = "<provider>:<model>, for example openai:gpt-5"
         if not isinstance(value, dict):
-            return self._texts("model", self.value, _MODEL, expected), {}
-        found = {key: self._texts(key, value, _MODEL, expected) for key in value}
+            return self.texts("model", self.value, _MODEL, expected), {}
+        found = {key: self.texts(key, value, _MODEL, expected) for key in value}
         default = found.pop("default", ())
         if not default:
-            self._complain(
+            self.complain(
                 "A model per kind of task needs a default beside it.", "model", suggestion="default: [...]"
             )
         return default, found
@@ -324,29 +219,27 @@ class _AgentParser:
         expected = "a tool's name or a pattern such as files.*"
         groups: dict[str, tuple[str, ...]] = {"required": (), "preferred": (), "allowed": (), "refused": ()}
         if isinstance(value, dict):
-            self._unknown(value, tuple(groups), "tools")
-            groups = {key: self._texts(key, value, _TOOL, expected) for key in groups}
+            self.unknown(value, tuple(groups), "tools")
+            groups = {key: self.texts(key, value, _TOOL, expected) for key in groups}
         else:
-            groups["allowed"] = self._texts("tools", self.value, _TOOL, expected)
+            groups["allowed"] = self.texts("tools", self.value, _TOOL, expected)
         offered = (*groups["required"], *groups["preferred"], *groups["allowed"])
         for name in {*offered} & {*groups["refused"]}:
-            self._complain(f"The tool {name!r} is both offered and refused.", "tools", "refused")
+            self.complain(f"The tool {name!r} is both offered and refused.", "tools", "refused")
         return {**groups, "offered": tuple(dict.fromkeys(offered))}
 
     def _policies(self) -> dict[str, str]:
-        found = {}
-        for key, decision in self._object("policies").items():
-            if decision in _DECISIONS:
-                found[key] = str(decision)
-            else:
-                self._complain(f"A policy is one of {', '.join(_DECISIONS)}.", "policies", key)
-        return found
+        rules = self.object("policies")
+        for found in policy_problems(rules):
+            key = found.path.removeprefix("policies.")
+            self.complain(found.message, "policies", key, suggestion=found.suggestion)
+        return rules
 
     def _instructions(self) -> str:
-        text = self._text("instructions") or ""
+        text = self.text("instructions") or ""
         if not text.startswith("file:"):
             return text
-        return self._file(text.removeprefix("file:").strip(), "instructions")
+        return self.file(text.removeprefix("file:").strip(), "instructions")
 
     def _output(self) -> JsonObject | None:
         value = self.value.get("output")
@@ -354,25 +247,25 @@ class _AgentParser:
             return None
         if not isinstance(value, dict):
             hint = "for example {type: object, properties: {...}}, or {$ref: schemas/answer.json}"
-            self._complain("output is a JSON Schema.", "output", suggestion=hint)
+            self.complain("output is a JSON Schema.", "output", suggestion=hint)
             return None
         reference = value.get("$ref")
         if isinstance(reference, str) and not reference.startswith("#"):
             if len(value) > 1:
-                self._complain("A $ref to a file stands alone.", "output")
+                self.complain("A $ref to a file stands alone.", "output")
             return self._schema(self._referenced(reference))
         return self._schema(value)
 
     def _referenced(self, reference: str) -> Any:
         before = len(self.problems)
-        text = self._file(reference, "output", "$ref")
+        text = self.file(reference, "output", "$ref")
         if len(self.problems) > before:
             return None
         document = read_yaml(text, file=reference)  # JSON is YAML, and this way both have positions
         self.problems += document.problems
         if not document.problems and not isinstance(document.value, dict):
-            self._complain(
-                f"{reference} is not a JSON Schema: it holds {_kind(document.value)}.", "output", "$ref"
+            self.complain(
+                f"{reference} is not a JSON Schema: it holds {kind_of(document.value)}.", "output", "$ref"
             )
         return document.value
 
@@ -382,52 +275,26 @@ class _AgentParser:
         if not isinstance(schema, dict):
             return None
         if remote := _foreign_reference(schema):
-            self._complain(
+            self.complain(
                 f"A $ref inside a schema stays inside it ('#/...'), not {remote[:80]!r}.", "output"
             )
             return None
         try:
             Draft202012Validator.check_schema(schema)
         except SchemaError as error:
-            self._complain(f"Not a JSON Schema: {error.message[:200]}.", "output", *error.absolute_path)
+            self.complain(f"Not a JSON Schema: {error.message[:200]}.", "output", *error.absolute_path)
             return None
         return schema
 
-    def _file(self, name: str, *keys: str) -> str:
-        if self.read_file is None or not safe_relative(name):
-            self._complain(
-                f"{name[:80]!r} is not a file beside the definition.", *keys, suggestion="a relative path"
-            )
-            return ""
-        try:
-            text = self.read_file(name)
-        except (OSError, ValueError) as error:
-            self._complain(f"The file {name!r} cannot be read: {_reason(error)}.", *keys)
-            return ""
-        if looks_secret(text):
-            self._complain(f"The file {name!r} holds what looks like a secret.", *keys)
-            return ""
-        return text
-
     def _contradictions(self, spec: AgentSpec) -> None:
         if spec.name in spec.handoffs:
-            self._complain("An agent does not hand over to itself.", "handoffs")
+            self.complain("An agent does not hand over to itself.", "handoffs")
         if spec.acp is not None and spec.model:
-            self._complain("An agent is either a model (model) or a coding agent (acp), not both.", "acp")
+            self.complain("An agent is either a model (model) or a coding agent (acp), not both.", "acp")
         if spec.acp is None and spec.isolation:
-            self._complain("isolation is for coding agents (acp).", "isolation")
+            self.complain("isolation is for coding agents (acp).", "isolation")
 
 
-def _kind(value: object) -> str:
-    names = {
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
-        str: "text",
-        list: "a list",
-        dict: "a mapping",
-    }
-    return names.get(type(value), "nothing")
 
 
 def _foreign_reference(value: JsonValue) -> str | None:

@@ -143,6 +143,11 @@ class TurnMachine:
                 self._on_move(transition)
         return self.state
 
+    @property
+    def unwritten(self) -> tuple[Transition, ...]:
+        """The moves since the last `take_unwritten`."""
+        return tuple(self._unwritten)
+
     def take_unwritten(self) -> list[Transition]:
         """Return the moves since the last call; the caller journals them, or knows that they are journaled."""
         taken, self._unwritten = self._unwritten, []

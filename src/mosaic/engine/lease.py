@@ -12,12 +12,13 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import psycopg
 
 from mosaic.core.ids import new_id
-from mosaic.engine import repository
+from mosaic.engine.nodes import BEAT, DEAD_AMONG, DECLARE_DEAD, ENTER
 from mosaic.engine.schemas import EngineSettings
 
 __all__ = ["Lease", "exit_process", "new_node_id"]
@@ -44,7 +45,8 @@ class Lease:
     Args:
         conninfo: how to reach the database, for psycopg.
         node_id: this node.
-        adopt: takes over the work of dead nodes; called from the sweeping thread, may block.
+        owners: who holds work now; called from the sweeping thread, may block.
+        adopt: takes over the work of these dead nodes; called from the sweeping thread, may block.
         on_fenced: what to do when this node finds itself dead.
     """
 
@@ -54,12 +56,14 @@ class Lease:
         *,
         node_id: str,
         settings: EngineSettings,
-        adopt: Callable[[], None],
+        owners: Callable[[], set[str]],
+        adopt: Callable[[Sequence[str]], object],
         on_fenced: Callable[[str], None] = exit_process,
     ) -> None:
         self._conninfo = conninfo
         self._node_id = node_id
         self._settings = settings
+        self._owners = owners
         self._adopt = adopt
         self._on_fenced = on_fenced
         self._stop = threading.Event()
@@ -72,7 +76,7 @@ class Lease:
         """Write this node's row and the first heartbeat, then keep beating. Blocks for the first one."""
         with self._connect() as connection:
             connection.execute(
-                repository.ENTER_NODE,
+                ENTER,
                 {
                     "id": self._node_id,
                     "host": socket.gethostname(),
@@ -98,12 +102,7 @@ class Lease:
             thread.join()
         self._threads.clear()
 
-    def resign(self) -> None:
-        """Declare this node dead itself, so that others adopt its work at once. Blocks."""
-        with self._connect() as connection:
-            connection.execute(repository.RESIGN, {"id": self._node_id})
-
-    def _connect(self) -> "psycopg.Connection[tuple[object, ...]]":
+    def _connect(self) -> "psycopg.Connection[Any]":
         ttl_ms = int(self._settings.lease_ttl_s * 1000)
         return psycopg.connect(
             self._conninfo,
@@ -114,12 +113,12 @@ class Lease:
         )
 
     def _beat(self) -> None:
-        connection: psycopg.Connection[tuple[object, ...]] | None = None
+        connection: psycopg.Connection[Any] | None = None
         while not self._stop.is_set():
             started = time.monotonic()
             try:
                 connection = connection or self._connect()
-                alive = connection.execute(repository.BEAT, {"id": self._node_id}).fetchone()
+                alive = connection.execute(BEAT, {"id": self._node_id}).fetchone()
             except psycopg.Error as error:
                 _log.warning("the heartbeat could not be written: %s", error)
                 self._steady_since = None
@@ -138,19 +137,15 @@ class Lease:
         _close(connection)
 
     def _sweep_dead(self) -> None:
-        connection: psycopg.Connection[tuple[object, ...]] | None = None
+        connection: psycopg.Connection[Any] | None = None
         while not self._stop.is_set():
             self._sweep.wait()
             self._sweep.clear()
             if self._stop.is_set():
                 break
             try:
-                if self._is_steady():
-                    connection = connection or self._connect()
-                    ttl = {"ttl_s": self._settings.lease_ttl_s}
-                    for (dead,) in connection.execute(repository.DECLARE_DEAD, ttl).fetchall():
-                        _log.warning("node %s stopped beating: declared dead, its work is adopted", dead)
-                self._adopt()
+                connection = connection or self._connect()
+                self._sweep_once(connection)
             except psycopg.Error as error:
                 _log.warning("dead nodes could not be looked for: %s", error)
                 connection = _close(connection)
@@ -158,11 +153,22 @@ class Lease:
                 _log.exception("adopting the work of dead nodes failed; the next heartbeat tries again")
         _close(connection)
 
+    def _sweep_once(self, connection: "psycopg.Connection[Any]") -> None:
+        if self._is_steady():
+            for (dead,) in connection.execute(DECLARE_DEAD, {"ttl_s": self._settings.lease_ttl_s}).fetchall():
+                _log.warning("node %s stopped beating: it is declared dead and its work adopted", dead)
+        # All dead ones every time, not those of this sweep alone: who adopts may die before it has.
+        owners = self._owners() - {self._node_id}
+        if owners:
+            dead = [row[0] for row in connection.execute(DEAD_AMONG, {"ids": sorted(owners)}).fetchall()]
+            if dead:
+                self._adopt(dead)
+
     def _is_steady(self) -> bool:
         since = self._steady_since
         return since is not None and time.monotonic() - since >= self._settings.lease_ttl_s
 
 
-def _close(connection: "psycopg.Connection[tuple[object, ...]] | None") -> None:
+def _close(connection: "psycopg.Connection[Any] | None") -> None:
     if connection is not None:
         connection.close()

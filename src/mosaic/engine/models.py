@@ -1,4 +1,7 @@
-"""The engine's rows. DBOS keeps its own, which only say who runs what; these hold what must not be lost."""
+"""The engine's rows. DBOS keeps its own, which only say who runs what; these hold what must not be lost.
+
+An execution's result is not here: it is an effect in the journal, under the execution's `result_key`.
+"""
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, String, Table
 
@@ -15,6 +18,7 @@ execution = Table(
     Column("project_id", String, nullable=False),
     Column("run_id", String, nullable=False),
     Column("path", String, nullable=False),
+    Column("result_key", String, nullable=False),
     Column("handler", String, nullable=False),
     Column("input", ExactJson, nullable=False),
     Column("actor", String, nullable=False),
@@ -23,9 +27,8 @@ execution = Table(
     Column("queue", String),
     Column("priority", Integer, nullable=False),
     Column("status", String, nullable=False),
-    # ExactJson maps None to SQL NULL, and a handler may return null: `status` tells the two apart.
-    Column("output", ExactJson),
-    Column("error", ExactJson),
+    # Of a failed, cancelled or dead one; the whole error of a failed one is in the journal.
+    Column("error_code", String),
     # Which start of it DBOS knows: a requeued execution is a new workflow to DBOS.
     Column("generation", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
@@ -34,6 +37,7 @@ execution = Table(
     Column("progress", Integer, nullable=False),
     # It only waits (for a signal, a timer, a child): a crash now is not its fault.
     Column("parked", Boolean, nullable=False),
+    Column("cancel_requested", Boolean, nullable=False),
     Column("node", String),
     Column("deadline_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
@@ -57,6 +61,7 @@ signal = Table(
     Column("payload", ExactJson),
     Column("sender", String, nullable=False),
     Column("sent_at", UtcDateTime, nullable=False),
+    # The effect that took a signal which may come more than once.
     Column("taken_by", String),
 )
 
@@ -77,7 +82,7 @@ retry_budget = Table(
     Column("retries_left", Integer, nullable=False),
 )
 
-# Each retry that was paid for: paying twice for one retry after a crash would shrink the budget.
+# Each retry that was paid for: a crash between paying and recording must not make it cost twice.
 retry = Table(
     "retry",
     metadata,

@@ -66,9 +66,11 @@ class ExecutionResult:
         return self.output
 
     @classmethod
-    def from_row(cls, status: str, output: JsonValue, error: JsonObject | None) -> "ExecutionResult":
-        """Return the result that a row holds."""
-        return cls(ExecutionStatus(status), output, error_from_json(error) if error else None)
+    def from_recorded(cls, output: JsonValue, error: JsonObject | None) -> "ExecutionResult":
+        """Return the result that the journal holds."""
+        if error is not None:
+            return cls(ExecutionStatus.FAILED, error=error_from_json(error))
+        return cls(ExecutionStatus.SUCCEEDED, output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class ExecutionInfo:
     queue: str | None
     priority: int
     status: ExecutionStatus
-    error: JsonObject | None
+    error_code: str | None
     attempt: int
     crashes: int
     node: str | None

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from typing import Protocol, Self
 
-from mosaic.storage import Announcer, Executable, SyncTransaction, Transaction
+from mosaic.storage import Announcer, SyncTransaction, Transaction
 
 __all__ = ["Bus", "LocalBus", "Subscription"]
 
@@ -148,10 +148,11 @@ class LocalBus:
             topics = list(self._subscriptions)
         self.deliver(topics)
 
-    def announcement(self, topics: Sequence[str]) -> Sequence[Executable]:
+    async def announce(self, tx: Transaction, topics: Sequence[str]) -> None:
         """Nothing to tell other processes."""
-        del topics
-        return ()
+
+    def announce_sync(self, tx: SyncTransaction, topics: Sequence[str]) -> None:
+        """Nothing to tell other processes."""
 
     def announced(self, topics: Sequence[str]) -> None:
         """Wake this process."""

@@ -1,6 +1,5 @@
 """The journal: the one record of what happened, and of every effect's result."""
 
-import json
 from collections.abc import AsyncIterator, Sequence
 
 from mosaic.core.clock import Clock, now
@@ -13,7 +12,7 @@ from mosaic.events.bus import Bus
 from mosaic.events.payloads import Payloads
 from mosaic.events.repository import EffectRow, EventRow, JournalRepository
 from mosaic.events.schemas import Event, NewEvent, RecordedEffect
-from mosaic.storage import BlobStore, Database, SyncTransaction, Transaction, Write
+from mosaic.storage import BlobStore, Database, Refused, SyncTransaction, Transaction, Write
 
 __all__ = ["Journal", "events_topic"]
 
@@ -112,14 +111,13 @@ class Journal:
         Raises:
             Conflict: if the effect was begun or finished before.
         """
-        text, _ = await self._payloads.whole(data or {})
-        write = self._repository.begin(ctx.tenant, run_id, key, self._clock(), json.loads(text))
+        stored, _ = await self._payloads.whole(data or {})
+        row = EffectRow(ctx.tenant, run_id, key, stored, None, self._clock(), new_id("evt"), [])
         try:
-            await self._database.committer.commit(lambda tx: tx.execute(write) and None)
-        except Exception as error:
-            if self._repository.is_duplicate(error):
-                raise Conflict(f"The effect {key} was begun before.", run_id=run_id, key=key) from error
-            raise
+            await self._database.committer.commit(lambda tx: self._repository.begin(tx, row))
+        except Refused as refusal:
+            if await self._written_id(row) != row.write_id:
+                raise Conflict(f"The effect {key} was begun before.", run_id=run_id, key=key) from refusal
 
     async def finish_effect(
         self,
@@ -150,17 +148,20 @@ class Journal:
 
         def unit(tx: SyncTransaction) -> None:
             for write in writes:
-                tx.execute(write)
+                tx.send(write)
             tx.defer(self._repository.finish, row)
             if rows:
                 self._bus.publish_in(tx, events_topic(ctx.tenant))
 
         try:
             await self._database.committer.commit(unit)
-        except Exception as failure:
-            if not self._repository.is_duplicate(failure):
-                raise
-            await self._explain_duplicate(row, failure)
+        except Refused as refusal:
+            written = await self._written_id(row, finished=True)
+            if written is None:
+                raise  # it was one of the caller's own writes
+            if written != row.write_id:
+                raise Conflict(f"The effect {key} is finished already.", run_id=run_id, key=key) from refusal
+            # It is ours: the connection died after the commit and before its answer, and the unit ran again.
         return shown
 
     async def copy_effects(
@@ -169,16 +170,12 @@ class Journal:
         """Copy finished effects to another run of the tenant, as a fork needs them; return how many."""
         return await self._repository.copy(tx, ctx.tenant, from_run, to_run, keys)
 
-    async def _explain_duplicate(self, row: EffectRow, failure: Exception) -> None:
+    async def _written_id(self, row: EffectRow, *, finished: bool = False) -> str | None:
         async with self._database.transaction(read_only=True) as tx:
             found = await self._repository.write_id(tx, row.tenant, row.run_id, row.key)
-        if found is None or found[0] == "started":
-            raise failure  # one of the caller's own writes
-        if found[1] != row.write_id:
-            raise Conflict(
-                f"The effect {row.key} is finished already.", run_id=row.run_id, key=row.key
-            ) from failure
-        # It is ours: the connection died after the commit and before its answer, and the unit ran again.
+        if found is None or (finished and found[0] == "started"):
+            return None
+        return found[1]
 
     async def _resolved(self, effect: RecordedEffect) -> RecordedEffect:
         result = await self._payloads.resolve(effect.result)

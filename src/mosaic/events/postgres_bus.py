@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import func, select
+from sqlalchemy import String, bindparam, func, literal_column, select
 
 from mosaic.events.shared_bus import SharedBus
-from mosaic.storage import Executable
+from mosaic.storage import Prepared, SyncTransaction, Transaction
 
 __all__ = ["PostgresBus"]
 
@@ -17,13 +17,20 @@ _CHANNEL = "mosaic"
 _TURN_S = 0.5
 _PROBE_S = 10.0
 
+_NOTIFY = select(func.pg_notify(literal_column(f"'{_CHANNEL}'"), bindparam("payload", type_=String)))
+_PREPARED = Prepared(_NOTIFY, "postgresql")
+
 
 class PostgresBus(SharedBus):
     """A bus across the processes that share one PostgreSQL database."""
 
-    def announcement(self, topics: Sequence[str]) -> Sequence[Executable]:
-        """Return the statement that notifies other processes once the transaction commits."""
-        return (select(*(func.pg_notify(_CHANNEL, f"{self.source} {topic}") for topic in topics)),)
+    async def announce(self, tx: Transaction, topics: Sequence[str]) -> None:
+        """Notify other processes once the transaction commits."""
+        await tx.execute(_NOTIFY, [{"payload": f"{self.source} {topic}"} for topic in topics])
+
+    def announce_sync(self, tx: SyncTransaction, topics: Sequence[str]) -> None:
+        """Notify other processes once the transaction commits."""
+        tx.run(_PREPARED, [(f"{self.source} {topic}",) for topic in topics])
 
     def _errors(self) -> tuple[type[Exception], ...]:
         return (psycopg.Error, OSError)

@@ -6,14 +6,30 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, case, insert, literal, null, select
+from sqlalchemy import (
+    BigInteger,
+    RowMapping,
+    Select,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    literal_column,
+    null,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
 
-from mosaic.core.values import JsonObject
 from mosaic.events.models import effect, event, journal_head
 from mosaic.events.schemas import Event, RecordedEffect
-from mosaic.storage import Executable, SyncTransaction, Transaction
+from mosaic.storage import (
+    DialectName,
+    Prepared,
+    SyncTransaction,
+    Transaction,
+    stored_time,
+)
 
 __all__ = ["EffectRow", "EventRow", "JournalRepository"]
 
@@ -48,19 +64,68 @@ class EventRow:
 
 @dataclass(slots=True)
 class EffectRow:
-    """A finished effect and the events of its commit; `result` and `error` are JSON text."""
+    """An effect and the events of its commit; `result` and `error` are JSON text.
+
+    `write_id` tells this write, repeated after a lost connection, from another write of the same effect.
+    """
 
     tenant: str
     run_id: str
     key: str
     result: str | None
     error: str | None
-    finished_at: datetime
+    at: datetime
     write_id: str
     events: list[EventRow]
 
 
-def _event_values(row: EventRow) -> dict[str, Any]:
+def _advance(upsert: Any) -> Any:
+    new = upsert(journal_head).values(tenant_id=bindparam("tenant"), seq=bindparam("count"))
+    return new.on_conflict_do_update(
+        index_elements=[journal_head.c.tenant_id], set_={"seq": journal_head.c.seq + new.excluded.seq}
+    )
+
+
+def _place(back: str) -> Any:
+    """Return the place `back` before the end of the tenant's journal, which this transaction holds."""
+    end = select(journal_head.c.seq).where(journal_head.c.tenant_id == bindparam("tenant")).scalar_subquery()
+    return end - bindparam(back, type_=BigInteger)
+
+
+def _insert_event() -> Any:
+    return insert(event).values(
+        tenant_id=bindparam("tenant"), seq=_place("back"), id=bindparam("id"), type=bindparam("type"),
+        schema_version=bindparam("version"), occurred_at=bindparam("at"), project_id=bindparam("project"),
+        actor=bindparam("actor"), correlation=bindparam("correlation"), causation=bindparam("causation"),
+        run_id=bindparam("run"), path=bindparam("path"), data=bindparam("data"),
+    )  # fmt: skip
+
+
+def _finish(upsert: Any) -> Any:
+    place = func.coalesce(_place("back"), literal_column("0")) * bindparam("has_event", type_=BigInteger)
+    new = upsert(effect).values(
+        tenant_id=bindparam("tenant"), run_id=bindparam("run"), key=bindparam("key"), status=bindparam("status"),
+        result=bindparam("result"), error=bindparam("error"), event_seq=place, finished_at=bindparam("at"),
+        event_id=bindparam("event_id"),
+    )  # fmt: skip
+    # Only a started effect may be finished. NULL where a status must be makes the database refuse the rest,
+    # without another question to it first.
+    status = case((effect.c.status == literal_column("'started'"), new.excluded.status), else_=null())
+    kept = {name: new.excluded[name] for name in ("result", "error", "event_seq", "finished_at", "event_id")}
+    return new.on_conflict_do_update(
+        index_elements=[effect.c.tenant_id, effect.c.run_id, effect.c.key], set_={"status": status} | kept
+    )
+
+
+def _begin() -> Any:
+    return insert(effect).values(
+        tenant_id=bindparam("tenant"), run_id=bindparam("run"), key=bindparam("key"),
+        status=literal_column("'started'"), result=bindparam("result"), event_seq=literal_column("0"),
+        started_at=bindparam("at"), event_id=bindparam("event_id"),
+    )  # fmt: skip
+
+
+def _event_row(row: EventRow) -> dict[str, Any]:
     return {
         "tenant_id": row.tenant, "seq": row.seq, "id": row.id, "type": row.type,
         "schema_version": row.schema_version, "occurred_at": row.occurred_at, "project_id": row.project,
@@ -72,21 +137,22 @@ def _event_values(row: EventRow) -> dict[str, Any]:
 class JournalRepository:
     """The journal's statements for one dialect."""
 
-    def __init__(self, dialect: str) -> None:
-        self._upsert = sqlite.insert if dialect == "sqlite" else postgresql.insert
-
-    def _advance(self, tenant: str, count: int) -> Executable:
-        statement = self._upsert(journal_head).values(tenant_id=tenant, seq=count)
-        return statement.on_conflict_do_update(
-            index_elements=[journal_head.c.tenant_id], set_={"seq": journal_head.c.seq + count}
-        ).returning(journal_head.c.seq)
+    def __init__(self, dialect: DialectName) -> None:
+        self._dialect = dialect
+        upsert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+        self._advance_head = _advance(upsert)
+        self._advance = Prepared(self._advance_head, dialect)
+        self._insert_event = Prepared(_insert_event(), dialect)
+        self._begin = Prepared(_begin(), dialect)
+        self._finish = Prepared(_finish(upsert), dialect)
 
     async def append(self, tx: Transaction, tenant: str, rows: Sequence[EventRow]) -> None:
         """Give `rows` their places at the end of the tenant's journal and write them."""
-        last = int(await tx.scalar(self._advance(tenant, len(rows))))
-        for offset, row in enumerate(rows):
-            row.seq = last - len(rows) + 1 + offset
-        await tx.execute(insert(event), [_event_values(row) for row in rows])
+        advance = self._advance_head.returning(journal_head.c.seq)
+        last = int(await tx.scalar(advance, {"tenant": tenant, "count": len(rows)}))
+        for place, row in enumerate(rows, last - len(rows) + 1):
+            row.seq = place
+        await tx.execute(insert(event), [_event_row(row) for row in rows])
 
     async def read(
         self,
@@ -130,46 +196,47 @@ class JournalRepository:
     def _effects(self, tenant: str, run_id: str) -> Select[Any]:
         return select(effect).where(effect.c.tenant_id == tenant, effect.c.run_id == run_id)
 
-    def begin(
-        self, tenant: str, run_id: str, key: str, started_at: datetime, intent: JsonObject
-    ) -> Executable:
-        """Return the write of an intent."""
-        return insert(effect).values(
-            tenant_id=tenant,
-            run_id=run_id,
-            key=key,
-            status="started",
-            event_seq=0,
-            started_at=started_at,
-            result=intent,
-        )
+    def begin(self, tx: SyncTransaction, row: EffectRow) -> None:
+        """Write an intent; `row.result` holds what is intended, `at` when."""
+        tx.run(self._begin, [self._begin.row(self._effect_values(row, back=0))])
 
     def finish(self, tx: SyncTransaction, rows: list[EffectRow]) -> None:
-        """Write finished effects with their events: a few statements for the whole batch."""
-        by_tenant: dict[str, list[EventRow]] = {}
+        """Write finished effects with their events: a few prepared statements for the whole batch."""
+        counts: dict[str, int] = {}
         for row in rows:
             if row.events:
-                by_tenant.setdefault(row.tenant, []).extend(row.events)
-        for tenant in sorted(by_tenant):
-            events = by_tenant[tenant]
-            last = int(tx.scalar(self._advance(tenant, len(events))))
-            for offset, entry in enumerate(events):
-                entry.seq = last - len(events) + 1 + offset
-            tx.execute(insert(event), [_event_values(entry) for entry in events])
-        tx.execute(self._finish(), [_effect_values(row) for row in rows])
+                counts[row.tenant] = counts.get(row.tenant, 0) + len(row.events)
+        if counts:
+            # In one order everywhere, so that two nodes cannot wait for each other.
+            heads = [
+                self._advance.row({"tenant": tenant, "count": counts[tenant]}) for tenant in sorted(counts)
+            ]
+            tx.run(self._advance, heads)
+        events, effects = [], []
+        for row in rows:
+            for entry in row.events:
+                counts[row.tenant] -= 1
+                events.append(self._insert_event.row(self._event_values(entry, back=counts[row.tenant])))
+            effects.append(self._finish.row(self._effect_values(row, back=counts.get(row.tenant, 0))))
+        if events:
+            tx.run(self._insert_event, events)
+        tx.run(self._finish, effects)
 
-    def _finish(self) -> Executable:
-        statement = self._upsert(effect)
-        new = statement.excluded
-        # Only a started effect may be finished. NULL where a status must be makes the database refuse the rest,
-        # without another question to it first.
-        status = case((effect.c.status == "started", new.status), else_=null())
-        changes = {"status": status} | {
-            name: new[name] for name in ("result", "error", "event_seq", "finished_at", "event_id")
-        }
-        return statement.on_conflict_do_update(
-            index_elements=[effect.c.tenant_id, effect.c.run_id, effect.c.key], set_=changes
-        )
+    def _event_values(self, row: EventRow, *, back: int) -> dict[str, Any]:
+        return {
+            "tenant": row.tenant, "back": back, "id": row.id, "type": row.type, "version": row.schema_version,
+            "at": stored_time(row.occurred_at, self._dialect), "project": row.project, "actor": row.actor,
+            "correlation": row.correlation, "causation": row.causation, "run": row.run_id, "path": row.path,
+            "data": row.data,
+        }  # fmt: skip
+
+    def _effect_values(self, row: EffectRow, *, back: int) -> dict[str, Any]:
+        return {
+            "tenant": row.tenant, "run": row.run_id, "key": row.key,
+            "status": "failed" if row.error is not None else "done", "result": row.result, "error": row.error,
+            "has_event": int(bool(row.events)), "back": back,
+            "at": stored_time(row.at, self._dialect), "event_id": row.write_id,
+        }  # fmt: skip
 
     async def copy(
         self, tx: Transaction, tenant: str, from_run: str, to_run: str, keys: Sequence[str]
@@ -188,21 +255,6 @@ class JournalRepository:
             )
             copied += (await tx.execute(insert(effect).from_select(names, source))).rowcount
         return copied
-
-    def is_duplicate(self, error: Exception) -> bool:
-        """Say whether a write failed because its row is there already."""
-        return isinstance(error, IntegrityError)
-
-
-def _effect_values(row: EffectRow) -> dict[str, Any]:
-    return {
-        "tenant_id": row.tenant, "run_id": row.run_id, "key": row.key,
-        "status": "failed" if row.error is not None else "done",
-        "result": json.loads(row.result) if row.result is not None else None,
-        "error": json.loads(row.error) if row.error is not None else None,
-        "event_seq": row.events[-1].seq if row.events else 0,
-        "finished_at": row.finished_at, "event_id": row.write_id,
-    }  # fmt: skip
 
 
 def _event(row: RowMapping) -> Event:

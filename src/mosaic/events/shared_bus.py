@@ -4,13 +4,15 @@ A thread, not a task: it serves every event loop of the process, and a busy loop
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import threading
 from abc import abstractmethod
 
+from mosaic.core.errors import Unavailable
 from mosaic.events.bus import LocalBus, Subscription
-from mosaic.storage import Database, SyncTransaction
+from mosaic.storage import Database
 
 __all__ = ["SharedBus"]
 
@@ -32,12 +34,8 @@ class SharedBus(LocalBus):
     def publish(self, topic: str) -> None:
         """Wake the subscribers of `topic` here at once, and elsewhere with the next batch of commits."""
         self.deliver((topic,))
-
-        def tell(tx: SyncTransaction) -> None:
-            for statement in self.announcement((topic,)):
-                tx.execute(statement)
-
-        self._database.committer.submit(tell)
+        with contextlib.suppress(Unavailable):  # at shutdown; the others look for themselves
+            self._database.committer.submit(lambda tx: self.announce_sync(tx, (topic,)))
 
     def subscribe(self, *topics: str) -> Subscription:
         """Subscribe from now on; the first subscription starts to listen to other processes."""

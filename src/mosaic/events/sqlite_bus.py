@@ -1,25 +1,29 @@
 """The bus on SQLite: processes that share the file leave each other notices in a table.
 
-Looking costs one `PRAGMA data_version` every 150 ms, which reads shared memory and no table. Only when the
-number changed does the listener read the notices of others. A process that writes nothing itself (a CLI that
-watches) also knows that any change came from elsewhere, so it wakes every subscriber: that covers writers that
-left no notice.
+Looking costs one `PRAGMA data_version` every 150 ms, which reads shared memory and no table. Only when another
+connection has committed does the listener read the notices of other processes.
 """
 
 import sqlite3
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import bindparam, delete, func, insert, select
 
 from mosaic.events.models import bus_notice
 from mosaic.events.shared_bus import SharedBus
-from mosaic.storage import Database, Executable
+from mosaic.storage import Database, Prepared, SyncTransaction, Transaction
 
 __all__ = ["SqliteBus"]
 
 _POLL_S = 0.15
 _KEPT_NOTICES = 2000
 _TRIM_EVERY = 500
+
+_NOTICE = insert(bus_notice).values(source=bindparam("source"), topic=bindparam("topic"))
+_PREPARED = Prepared(_NOTICE, "sqlite")
+_TRIM = delete(bus_notice).where(
+    bus_notice.c.id <= select(func.max(bus_notice.c.id)).scalar_subquery() - _KEPT_NOTICES
+)
 
 
 class SqliteBus(SharedBus):
@@ -28,17 +32,18 @@ class SqliteBus(SharedBus):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._written = 0
-        self._seen_written = 0
 
-    def announcement(self, topics: Sequence[str]) -> Sequence[Executable]:
-        """Return the statements that leave a notice."""
+    async def announce(self, tx: Transaction, topics: Sequence[str]) -> None:
+        """Leave a notice."""
+        await tx.execute(_NOTICE, [{"source": self.source, "topic": topic} for topic in topics])
         self._written += 1
-        rows = [{"source": self.source, "topic": topic} for topic in topics]
-        statements: list[Executable] = [insert(bus_notice).values(rows)]
+
+    def announce_sync(self, tx: SyncTransaction, topics: Sequence[str]) -> None:
+        """Leave a notice."""
+        tx.run(_PREPARED, [_PREPARED.row({"source": self.source, "topic": topic}) for topic in topics])
+        self._written += 1
         if self._written % _TRIM_EVERY == 0:
-            newest = select(func.max(bus_notice.c.id)).scalar_subquery()
-            statements.append(delete(bus_notice).where(bus_notice.c.id <= newest - _KEPT_NOTICES))
-        return statements
+            tx.send(_TRIM)
 
     def _errors(self) -> tuple[type[Exception], ...]:
         return (sqlite3.Error,)
@@ -61,9 +66,6 @@ class SqliteBus(SharedBus):
         return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
     def _hear(self, connection: sqlite3.Connection, last: int) -> int:
-        if self._written == self._seen_written:
-            self.deliver_all()
-        self._seen_written = self._written
         notices = connection.execute(
             "SELECT id, source, topic FROM bus_notice WHERE id > ? ORDER BY id", (last,)
         ).fetchall()

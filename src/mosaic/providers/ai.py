@@ -364,6 +364,7 @@ class ModelResponse:
         model: the name the provider answered with, often more exact than the one asked for.
         provider: the adapter's id.
         response_id: the provider's id of the answer, for support and reconciliation.
+        usage_estimated: the provider did not say what was used; `usage` is our estimate.
     """
 
     message: Message
@@ -372,10 +373,11 @@ class ModelResponse:
     model: str
     provider: str
     response_id: str | None = None
+    usage_estimated: bool = False
 
     def to_json(self) -> JsonObject:
         """Return the response as a JSON object."""
-        return {
+        shown: JsonObject = {
             "message": self.message.to_json(),
             "finish_reason": self.finish_reason,
             "usage": self.usage.to_json(),
@@ -383,6 +385,9 @@ class ModelResponse:
             "provider": self.provider,
             "response_id": self.response_id,
         }
+        if self.usage_estimated:
+            shown["usage_estimated"] = True
+        return shown
 
     @classmethod
     def from_json(cls, shown: JsonObject) -> "ModelResponse":
@@ -394,6 +399,7 @@ class ModelResponse:
             model=shown["model"],
             provider=shown["provider"],
             response_id=shown.get("response_id"),
+            usage_estimated=bool(shown.get("usage_estimated", False)),
         )
 
 

@@ -1,6 +1,7 @@
 """A vendor's refusals and a network's failures, as errors of the core tree."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -171,7 +172,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
             wait_s = _seconds(value)
     except (ValueError, OverflowError):
         return None
-    return min(max(wait_s, 0.0), _LONGEST_WAIT_S) if wait_s == wait_s else None  # noqa: PLR0124 - NaN
+    return None if math.isnan(wait_s) else min(max(wait_s, 0.0), _LONGEST_WAIT_S)
 
 
 def _seconds(value: str) -> float:

@@ -43,6 +43,25 @@ def check_secret(secret: str, *, name: str) -> str:
     return clean
 
 
+def _checked_address(provider: str, base_url: str) -> str:
+    """Return scheme, host and port of `base_url`."""
+    parts = urlsplit(base_url)
+    try:
+        right = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        right = False
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise InvalidInput(
+            f"The address of {provider} holds a user, a password or a query.",
+            hint="Give the address alone; keys have their own setting.",
+        )
+    if not right:
+        raise InvalidInput(
+            f"The address of {provider} is not one.", hint="Write it as https://host or http://host:port."
+        )
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 class _Sending:
     """How far one request got: whether any of it left this machine."""
 
@@ -144,18 +163,8 @@ class ProviderHttp:
         Raises:
             InvalidInput: if `base_url` is not an http or https address, or holds a password.
         """
-        parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InvalidInput(
-                f"The address of {provider} is not one.", hint="Write it as https://host or http://host:port."
-            )
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise InvalidInput(
-                f"The address of {provider} holds a user, a password or a query.",
-                hint="Give the address alone; keys have their own setting.",
-            )
         self.provider = provider
-        self.address = f"{parts.scheme}://{parts.netloc}"
+        self.address = _checked_address(provider, base_url)
         self.response_limit_bytes = response_limit_bytes
         self._base = base_url.rstrip("/")
         self._headers = dict(headers or {})

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
+from mosaic.core.values import JsonObject
 from mosaic.providers.ai import Delta, ModelRequest, ModelResponse
 
 __all__ = ["AiProvider", "DeclaredPrice", "ModelCapabilities", "ModelInfo", "ProviderHealth"]
@@ -26,6 +27,8 @@ class ModelCapabilities:
         idempotent: the provider answers a repeated idempotency key without doing the work again.
         max_output_tokens: the most it writes in one answer; None when unknown.
         price: a price the provider declares itself; None means look it up.
+        price_source: whose price list holds the model: a provider's id such as `openai`, or the address of its
+            API; None when nobody can know.
         local: runs on the user's own machine; tokens cost no money.
     """
 
@@ -36,6 +39,7 @@ class ModelCapabilities:
     idempotent: bool = False
     max_output_tokens: int | None = None
     price: DeclaredPrice | None = None
+    price_source: str | None = None
     local: bool = False
 
 
@@ -53,6 +57,17 @@ class ModelInfo:
     def reference(self) -> str:
         """The name to write in a workflow: ``<provider>:<model>``."""
         return f"{self.provider}:{self.id}"
+
+    def to_json(self) -> JsonObject:
+        """Return the model as a JSON object."""
+        return {
+            "reference": self.reference,
+            "provider": self.provider,
+            "id": self.id,
+            "name": self.name,
+            "max_input_tokens": self.max_input_tokens,
+            "max_output_tokens": self.max_output_tokens,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +90,10 @@ class ProviderHealth:
     def usable(self) -> bool:
         """Whether calls may be sent."""
         return self.status == "ready"
+
+    def to_json(self) -> JsonObject:
+        """Return the health as a JSON object."""
+        return {"provider": self.provider, "status": self.status, "detail": self.detail, "hint": self.hint}
 
 
 @runtime_checkable
@@ -112,10 +131,19 @@ class AiProvider(Protocol):
         """Return the models this account may use, in the provider's order."""
         ...
 
-    async def check(self, model: str | None = None) -> ProviderHealth:
+    async def check(self, model: str | None = None, *, thorough: bool = False) -> ProviderHealth:
         """Say whether calls (to `model`, when given) can be sent now. Never raises for an unhealthy provider.
 
-        Cheap: no tokens are spent, at most one small request is sent.
+        Spends no tokens. A remote provider looks only at its configuration unless `thorough` asks it to prove
+        the key and the address with one small request.
+        """
+        ...
+
+    async def default_model(self) -> str | None:
+        """Return the model to use when nobody names one; None when there is none to choose.
+
+        Raises:
+            MosaicError: if the provider has to be asked and does not answer.
         """
         ...
 

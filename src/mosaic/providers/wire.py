@@ -55,7 +55,8 @@ async def read_events(chunks: AsyncIterator[bytes], *, provider: str) -> AsyncIt
     Raises:
         ContractViolation: if one event is longer than 4 MiB.
     """
-    event, data, size = "", [], 0
+    event, size = "", 0
+    data: list[str] = []
     async for line in read_lines(chunks, provider=provider):
         if not line:
             if data:

@@ -3,8 +3,10 @@
 from mosaic.storage.blobs import BlobStore, FileBlobs, MemoryBlobs
 from mosaic.storage.columns import ExactJson, Json, UtcDateTime, metadata
 from mosaic.storage.database import Database
+from mosaic.storage.errors import Duplicate, Refused
 from mosaic.storage.group_commit import GroupCommitter
-from mosaic.storage.lock import DataLock, LockOwner
+from mosaic.storage.lock import DataLock, LockOwner, read_owner
+from mosaic.storage.prepared import DialectName, Prepared, stored_time
 from mosaic.storage.settings import StorageSettings
 from mosaic.storage.transaction import Announcer, Executable, SyncTransaction, Transaction
 
@@ -16,6 +18,8 @@ __all__ = [
     "BlobStore",
     "DataLock",
     "Database",
+    "DialectName",
+    "Duplicate",
     "ExactJson",
     "Executable",
     "FileBlobs",
@@ -23,10 +27,14 @@ __all__ = [
     "Json",
     "LockOwner",
     "MemoryBlobs",
+    "Prepared",
+    "Refused",
     "StorageSettings",
     "SyncTransaction",
     "Transaction",
     "UtcDateTime",
     "Write",
     "metadata",
+    "read_owner",
+    "stored_time",
 ]

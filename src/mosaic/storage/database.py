@@ -16,7 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mosaic.core.errors import MosaicError, Unavailable
 from mosaic.storage.columns import metadata
-from mosaic.storage.engines import READ_ONLY, make_async_engine, make_sync_engine, sync_url
+from mosaic.storage.engines import (
+    READ_ONLY,
+    make_async_engine,
+    make_committer_engine,
+    make_sync_engine,
+    sync_url,
+)
 from mosaic.storage.errors import is_lock_conflict, translate, translate_os_error
 from mosaic.storage.group_commit import GroupCommitter
 from mosaic.storage.lock import DataLock, sqlite_writer_pid
@@ -59,7 +65,7 @@ class Database:
         self._gate: WriteTurns = WriteGate() if self.dialect == "sqlite" else NoGate()
         self._writing: set[asyncio.Task[Any]] = set()
         self.committer = GroupCommitter(
-            lambda: self.sync_engine(poolclass=sqlalchemy.pool.NullPool),
+            lambda: make_committer_engine(settings),
             gate=self._gate,
             translate=self._translate,
             refuse_nested=self._refuse_nested,
@@ -92,6 +98,7 @@ class Database:
         Raises:
             Unavailable: if the database is locked (the message names who holds it) or out of reach.
             StorageFull: if the disk is full; nothing was written.
+            Refused: if a constraint refused a row, `Duplicate` if its key is taken; nothing was written.
         """
         return self._read() if read_only else self._write()
 
@@ -126,8 +133,8 @@ class Database:
         transaction.committed()
 
     async def _commit(self, connection: AsyncConnection, transaction: Transaction) -> None:
-        for statement in transaction.announcements():
-            await connection.execute(statement)
+        for announcer, topics in transaction.outbox():
+            await announcer.announce(transaction, topics)
         await connection.commit()
 
     def _refuse_nested(self) -> None:

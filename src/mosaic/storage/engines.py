@@ -7,10 +7,11 @@ import sqlalchemy
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from mosaic.storage.settings import StorageSettings
 
-__all__ = ["READ_ONLY", "make_async_engine", "make_sync_engine", "sync_url"]
+__all__ = ["READ_ONLY", "make_async_engine", "make_committer_engine", "make_sync_engine", "sync_url"]
 
 # The execution option that makes a SQLite transaction a reader.
 READ_ONLY = "mosaic_read_only"
@@ -26,7 +27,7 @@ def sync_url(settings: StorageSettings) -> URL:
     return url.set(drivername="sqlite") if url.get_backend_name() == "sqlite" else url
 
 
-def _prepare_sqlite(engine: Engine, settings: StorageSettings) -> None:
+def _prepare_sqlite(engine: Engine, settings: StorageSettings, *, begin: bool = True) -> None:
     pragmas = (
         "PRAGMA journal_mode = WAL",
         f"PRAGMA synchronous = {settings.synchronous}",
@@ -46,7 +47,8 @@ def _prepare_sqlite(engine: Engine, settings: StorageSettings) -> None:
         connection.exec_driver_sql("BEGIN" if reader else "BEGIN IMMEDIATE")
 
     event.listen(engine, "connect", connected)
-    event.listen(engine, "begin", begun)
+    if begin:
+        event.listen(engine, "begin", begun)
 
 
 def _arguments(settings: StorageSettings, url: URL) -> dict[str, Any]:
@@ -80,4 +82,15 @@ def make_sync_engine(settings: StorageSettings, **options: Any) -> Engine:
     engine = sqlalchemy.create_engine(url, **(_arguments(settings, url) | options))
     if url.get_backend_name() == "sqlite":
         _prepare_sqlite(engine, settings)
+    return engine
+
+
+def make_committer_engine(settings: StorageSettings) -> Engine:
+    """Return an engine whose transactions the group committer begins and ends with statements of its own."""
+    url = sync_url(settings)
+    arguments = _arguments(settings, url)
+    if url.get_backend_name() == "postgresql":
+        return sqlalchemy.create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT", **arguments)
+    engine = sqlalchemy.create_engine(url, poolclass=NullPool, **arguments)
+    _prepare_sqlite(engine, settings, begin=False)
     return engine

@@ -1,13 +1,20 @@
-"""What a database or file error means to MosAIc."""
+"""What a database or file error means to MosAIc.
+
+Beside the errors of `mosaic.core.errors`, two of our own::
+
+    Conflict
+    └── Refused      409  a constraint of the database refused a row
+        └── Duplicate    409  a row with that key is there already
+"""
 
 import errno
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from mosaic.core.errors import MosaicError, StorageFull, Unavailable
+from mosaic.core.errors import Conflict, MosaicError, StorageFull, Unavailable
 
-__all__ = ["is_disconnect", "is_lock_conflict", "translate", "translate_os_error"]
+__all__ = ["Duplicate", "Refused", "is_lock_conflict", "translate", "translate_os_error"]
 
 _FULL_HINT = "Free some space and try again; nothing of this change was written."
 _SQLITE_LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
@@ -21,7 +28,20 @@ _SQLITE_UNREACHABLE = (
 _PG_LOCKED = ("55P03", "40P01", "40001")
 # Classes 08 connection, 53 resources, 57 operator intervention, 58 system error.
 _PG_UNREACHABLE = ("08", "53", "57", "58", "28", "3D")
+_UNIQUE = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_ROWID", "23505")
 _FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Refused(Conflict):
+    """A constraint of the database refused a row; nothing of that transaction was written."""
+
+    code = "row_refused"
+
+
+class Duplicate(Refused):
+    """A row with that key is there already."""
+
+    code = "duplicate_row"
 
 
 def _codes(error: BaseException) -> tuple[str, str]:
@@ -39,9 +59,10 @@ def is_lock_conflict(error: BaseException) -> bool:
     return name.startswith(_SQLITE_LOCKED) or state in _PG_LOCKED
 
 
-def is_disconnect(error: BaseException) -> bool:
-    """Say whether the connection is gone and a new one may work."""
-    return isinstance(error, DBAPIError) and error.connection_invalidated
+def _cannot_connect(error: BaseException) -> bool:
+    # By name: SQLAlchemy's class and each driver's are different ones of the same name.
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return bool(kinds & {"OperationalError", "InterfaceError"})
 
 
 def translate(error: BaseException, *, where: str, holder: str | None = None) -> MosaicError | None:
@@ -53,6 +74,9 @@ def translate(error: BaseException, *, where: str, holder: str | None = None) ->
         holder: who holds the lock, when that is known.
     """
     name, state = _codes(error)
+    if name.startswith("SQLITE_CONSTRAINT") or state.startswith("23"):
+        kind = Duplicate if name in _UNIQUE or state in _UNIQUE else Refused
+        return kind("The database refused a row.", constraint=_constraint(error))
     if name == "SQLITE_FULL" or state == "53100":
         return StorageFull(f"The disk of {where} is full.", hint=_FULL_HINT)
     if name.startswith(_SQLITE_LOCKED) or state in _PG_LOCKED:
@@ -68,11 +92,20 @@ def translate(error: BaseException, *, where: str, holder: str | None = None) ->
         )
     if isinstance(error, PoolTimeout):
         return Unavailable(f"Every connection to {where} is in use.", hint="Raise storage.pool_size.")
-    if isinstance(error, OperationalError | InterfaceError) and not name and not state:
+    if not name and not state and _cannot_connect(error):
         return Unavailable(
             f"The database {where} cannot be reached.", hint="Check that it is running and the URL is right."
         )
     return None
+
+
+def _constraint(error: BaseException) -> str:
+    """Return the constraint's name or columns; never the row, which may hold anything."""
+    origin = error.orig if isinstance(error, DBAPIError) else error
+    diagnostics = getattr(origin, "diag", None)
+    if diagnostics is not None:
+        return str(diagnostics.constraint_name or diagnostics.column_name or "")
+    return str(origin).partition(": ")[2]
 
 
 def translate_os_error(error: OSError, *, where: str) -> MosaicError:

@@ -12,12 +12,12 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from mosaic.core.errors import Fenced, StorageFull, Unavailable
-from mosaic.storage.errors import is_disconnect
 from mosaic.storage.transaction import SyncTransaction
+from mosaic.storage.wire import DRIVER_ERRORS, Wire, open_wire
 from mosaic.storage.write_gate import WriteTurns
 
 __all__ = ["GroupCommitter"]
@@ -88,7 +88,7 @@ class GroupCommitter:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._engine: Engine | None = None
-        self._connection: Connection | None = None
+        self._wire: Wire | None = None
 
     async def commit(self, unit: Callable[[SyncTransaction], T]) -> T:
         """Run `unit` in the next batch's transaction and return its result once that is committed.
@@ -100,6 +100,7 @@ class GroupCommitter:
         Raises:
             Unavailable: if the database is locked or out of reach; nothing was written.
             StorageFull: if the disk is full; nothing was written.
+            Refused: if a constraint refused a row, `Duplicate` if its key is taken; nothing was written.
             Fenced: if a guard refused, because this node lost its lease.
         """
         self._refuse_nested()
@@ -109,7 +110,11 @@ class GroupCommitter:
         return await future
 
     def submit(self, unit: Callable[[SyncTransaction], object]) -> None:
-        """Run `unit` in the next batch without waiting; a failure is logged. From any thread."""
+        """Run `unit` in the next batch without waiting; a failure is logged. From any thread.
+
+        Raises:
+            Unavailable: if the database is closed.
+        """
         self._enqueue(_Waiting(unit, None, None))
 
     async def close(self) -> None:
@@ -137,7 +142,13 @@ class GroupCommitter:
         while not ending:
             batch, ending = self._next_batch()
             if batch:
-                self._write(batch)
+                try:
+                    self._write(batch)
+                except Exception as error:
+                    # A mistake of ours must not leave callers waiting for ever.
+                    log.exception("the group committer failed")
+                    for waiting in batch:
+                        waiting.error = waiting.error or error
                 self._answer(batch)
         self._disconnect()
 
@@ -185,57 +196,60 @@ class GroupCommitter:
             self._gate.release()
 
     def _attempt_in_turn(self, batch: list[_Waiting[Any]]) -> BaseException | None:
-        for last in (False, True):
-            try:
-                self._transact(batch)
-            except Exception as error:  # noqa: BLE001  # a worker: every error goes to the caller it belongs to
-                lost = is_disconnect(error)
-                self._roll_back(lost)
-                # Units are re-runnable, so a connection that died (even during its commit) costs nothing but
-                # another attempt.
-                if lost and not last:
-                    continue
+        try:
+            self._transact(batch)
+        except Exception as error:  # noqa: BLE001  # a worker: every error goes to the caller it belongs to
+            if not self._recover(error):
                 return self._translate(error) or error
+        else:
             return None
-        raise AssertionError("unreachable")
+        # Units are re-runnable, so a connection that died, even during its commit, costs another attempt.
+        try:
+            self._transact(batch)
+        except Exception as error:  # noqa: BLE001  # as above
+            self._recover(error)
+            return self._translate(error) or error
+        return None
 
     def _transact(self, batch: list[_Waiting[Any]]) -> None:
-        connection = self._connect()
-        connection.begin()
-        transaction = SyncTransaction(connection)
+        wire = self._connect()
+        wire.begin()
+        transaction = SyncTransaction(wire)
         for guard in self.guards:
             guard(transaction)
         for waiting in batch:
             waiting.result = waiting.unit(transaction)
         transaction.flush()
-        connection.commit()
+        wire.commit()
         transaction.committed()
 
-    def _connect(self) -> Connection:
-        if self._connection is None:
+    def _connect(self) -> Wire:
+        if self._wire is None:
             if self._engine is None:
                 self._engine = self._make_engine()
-            self._connection = self._engine.connect()
-        return self._connection
+            self._wire = open_wire(self._engine)
+        return self._wire
 
-    def _roll_back(self, lost: bool) -> None:  # private
-        connection = self._connection
-        if connection is None:
-            return
+    def _recover(self, error: Exception) -> bool:
+        """Make the connection usable again, or drop it; True when it was lost."""
+        wire = self._wire
+        if wire is None:
+            return False  # it could not be opened
+        lost = wire.lost(error)
         if not lost:
             try:
-                connection.rollback()
-            except SQLAlchemyError:
+                wire.rollback()
+            except (SQLAlchemyError, *DRIVER_ERRORS):
                 log.warning("a rollback failed; the connection is replaced", exc_info=True)
             else:
-                return
-        self._connection = None
-        connection.invalidate()
-        connection.close()
+                return False
+        self._wire = None
+        wire.close()
+        return lost
 
     def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        if self._wire is not None:
+            self._wire.close()
         if self._engine is not None:
             self._engine.dispose()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from mosaic.core.errors import Locked
 from mosaic.storage.errors import translate_os_error
 
-__all__ = ["DataLock", "LockOwner", "sqlite_writer_pid"]
+__all__ = ["DataLock", "LockOwner", "read_owner", "sqlite_writer_pid"]
 
 # SQLite's write lock in WAL mode is byte 120 of the shared-memory file (its file format document, "WAL locks").
 _WAL_WRITE_LOCK_BYTE = 120
@@ -75,23 +75,8 @@ class DataLock:
             self._file = None
 
     def read_owner(self) -> LockOwner | None:
-        """Return who owns the directory now; None when nobody does."""
-        try:
-            with self._path.open("rb") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return self._written(file.read())
-        except OSError:
-            return None
-        return LockOwner(os.getpid()) if self._file is not None else None
-
-    def _written(self, text: bytes) -> LockOwner | None:
-        try:
-            shown = json.loads(text)
-            return LockOwner(int(shown["pid"]), shown.get("address"))
-        except (ValueError, KeyError, TypeError):
-            return None  # taken this instant, not written yet
+        """Return who owns the directory now, which may be we ourselves; None when nobody does."""
+        return read_owner(self._path.parent)
 
     def _locked(self) -> Locked:
         owner = self.read_owner()
@@ -101,6 +86,20 @@ class DataLock:
             hint = f"It answers on {owner.address}; use that, or end the process first."
         pid, address = (owner.pid, owner.address) if owner else (None, None)
         return Locked(f"The data in {self._path.parent} is in use{by}.", hint=hint, pid=pid, address=address)
+
+
+def read_owner(data_dir: Path) -> LockOwner | None:
+    """Return the process that owns `data_dir` now; None when nobody does."""
+    try:
+        with (data_dir / "lock").open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                shown = json.loads(file.read())
+                return LockOwner(int(shown["pid"]), shown.get("address"))
+            return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # no such file, or taken this instant and not written yet
 
 
 def sqlite_writer_pid(database: Path) -> int | None:

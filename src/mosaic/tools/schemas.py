@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Literal
 
 from mosaic.core.values import JsonObject, JsonValue
-from mosaic.engine import Safety
+from mosaic.engine.effects import Safety
 
 __all__ = [
     "Approval",

@@ -215,7 +215,7 @@ class Definition:
         catch: the workflow's own clauses, for a failure no step caught.
         outputs: evaluates to an object in the scope of the top-level steps; ``None`` = the result of the block
             under the name ``result``.
-        outputs_schema: JSON Schema the outputs must meet (`output:`), or None.
+        outputs_schema: JSON Schema the outputs must meet, or None; else the run fails with `ContractViolation`.
         workspace: what the run works on; None = an empty workspace if anything needs one.
         children: the definitions of `WorkflowStep`, by the key that `WorkflowStep.workflow` holds.
     """

@@ -1,7 +1,6 @@
 """Gives each run its own checkout and makes its commits: the orchestrator owns git, agents never do."""
 
 import asyncio
-import contextlib
 import json
 import re
 import shutil
@@ -154,8 +153,8 @@ class Workspaces:
                 await asyncio.to_thread(_delete, directory)
             if record["tip"] == workspace.base_commit:
                 await take_back(store, branch=workspace.branch, base=workspace.base_commit)
-                with contextlib.suppress(GitFailed):
-                    await git.text("update-ref", "-d", f"refs/heads/{workspace.branch}")
+                ours = replace(git, git_dir=workspace.store, work_tree=None, index=None)
+                await ours.text("update-ref", "-d", f"refs/heads/{workspace.branch}")
             self._index(workspace).unlink(missing_ok=True)
             self._sidecar(workspace.run_id).unlink(missing_ok=True)
 
@@ -292,8 +291,11 @@ class Workspaces:
         for entry in changed.split("\0:"):
             fields, _, rest = entry.lstrip(":").partition("\0")
             if fields.split(" ")[1:2] == ["160000"]:
+                inner = rest.partition("\0")[0]
+                # Or git would take it for a submodule for ever, also without its .git.
+                await git.text("update-index", "--force-remove", "--", inner)
                 raise Conflict(
-                    f"{rest.partition(chr(0))[0]} in the worktree of {workspace.run_id} is a repository of its own.",
+                    f"{inner} in the worktree of {workspace.run_id} is a repository of its own.",
                     hint="Delete its .git directory, or ignore it in .gitignore.",
                 )
         return await git.text("write-tree")

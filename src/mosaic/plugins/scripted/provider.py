@@ -114,7 +114,11 @@ class ScriptedProvider:
         """Return the default script, when there is one."""
         return [ModelInfo(self.name, "default", name=self._default)] if self._default else []
 
-    async def check(self, model: str | None = None) -> ProviderHealth:
+    async def default_model(self) -> str | None:
+        """Return the default script, when there is one."""
+        return "default" if self._default else None
+
+    async def check(self, model: str | None = None, *, thorough: bool = False) -> ProviderHealth:  # noqa: ARG002 - the interface's
         """Say whether the script can be read."""
         if model is None and not self._default:
             return ProviderHealth(self.name, "ready", "plays the script that the model's name gives")

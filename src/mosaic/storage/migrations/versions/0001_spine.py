@@ -24,7 +24,6 @@ def upgrade() -> None:
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("topic", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_bus_notice")),
-        sqlite_autoincrement=True,
     )
     op.create_table(
         "effect",
@@ -40,6 +39,7 @@ def upgrade() -> None:
         sa.Column("event_id", sa.String(), nullable=True),
         sa.CheckConstraint("status IN ('started', 'done', 'failed')", name=op.f("ck_effect_status")),
         sa.PrimaryKeyConstraint("tenant_id", "run_id", "key", name=op.f("pk_effect")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "event",
@@ -58,6 +58,7 @@ def upgrade() -> None:
         sa.Column("data", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "seq", name=op.f("pk_event")),
         info={"append_only": True},
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("event", schema=None) as batch_op:
         batch_op.create_index(
@@ -69,6 +70,7 @@ def upgrade() -> None:
         sa.Column("tenant_id", sa.String(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", name=op.f("pk_journal_head")),
+        sqlite_with_rowid=False,
     )
     op.invoke(AppendOnlyOp("event"))
     # ### end Alembic commands ###

@@ -1,0 +1,152 @@
+"""The runner: takes one job through spawn, turns and end, and says how it came out."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from mosaic.agents.answers import AnswerContract
+from mosaic.agents.conduct import Repairs
+from mosaic.agents.conversations import Conversations
+from mosaic.agents.jobs import AgentJob
+from mosaic.agents.loop import JobLoop
+from mosaic.agents.prompting import Marks, system_prompt, task_message
+from mosaic.agents.registry import AgentRegistry
+from mosaic.agents.schemas import AgentOutcome, Completed, HandedOff, NeedsApproval
+from mosaic.agents.toolcalls import JobTools, offered_tools
+from mosaic.agents.turns import Trigger, TurnMachine
+from mosaic.core.errors import Cancelled, Fenced, MosaicError, Unsupported
+from mosaic.core.redaction import Redactor
+from mosaic.engine import EffectCall, Effects, Outcome, Safety
+from mosaic.events import NewEvent
+from mosaic.inference import Inference
+from mosaic.providers.ai import Delta
+from mosaic.tools import ToolDoor, ToolSpec
+
+__all__ = ["AgentRunner", "OnDelta", "Scope"]
+
+OnDelta = Callable[[Effects, str, Delta], None]
+"""Told each piece of an answer while it streams: the effect scope (run, path), the agent, the piece. Must be quick."""
+
+
+class Scope(Protocol):
+    """What the runner needs of an execution: its effects at the step's path."""
+
+    @property
+    def effects(self) -> Effects:
+        """The effects of the step."""
+        ...
+
+
+class AgentRunner:
+    """Runs jobs. One instance serves many jobs at once."""
+
+    def __init__(
+        self,
+        *,
+        inference: Inference,
+        door: ToolDoor,
+        registry: AgentRegistry,
+        conversations: Conversations,
+        redactor: Redactor,
+        on_delta: OnDelta | None = None,
+    ) -> None:
+        self._inference = inference
+        self._door = door
+        self._registry = registry
+        self._conversations = conversations
+        self._redactor = redactor
+        self._on_delta = on_delta
+
+    async def run(self, execution: Scope, job: AgentJob) -> AgentOutcome:
+        """Run a job at the execution's path until it is done, hands over, or waits for people.
+
+        Every model answer and tool call is an effect, so a job that is run again at the same path - after a crash,
+        or once its approvals are decided - goes on where it was and repeats nothing. A new try of a failed job
+        needs a path of its own.
+
+        Raises:
+            Unsupported: if the agent is a coding agent (``acp``).
+            InvalidInput: if a tool it needs does not exist.
+            ContractViolation: if the model cannot be put right within the agent's repairs, or uses up its turns.
+            ModelRefused: if the model declines to answer.
+            MosaicError: as `Inference.complete` and `ToolDoor.call`.
+        """
+        spec = job.spec
+        if spec.acp is not None:
+            raise Unsupported(
+                f"Agent {spec.name!r} is a coding agent (acp: {spec.acp}); this version runs only agents with a model.",
+                hint="Give the agent a model and tools instead of acp.",
+                agent=spec.name,
+            )
+        offered = offered_tools(job)
+        machine = TurnMachine(spec.name)
+        begun: list[JobLoop] = []
+        try:
+            loop = await self._begin(execution.effects, job, offered, machine)
+            begun.append(loop)
+            return await self._drive(loop, machine)
+        except (Cancelled, Fenced):
+            raise
+        except MosaicError as error:
+            if begun:
+                await begun[0].fail(error)
+            raise
+
+    async def _begin(
+        self, effects: Effects, job: AgentJob, offered: Mapping[str, ToolSpec], machine: TurnMachine
+    ) -> JobLoop:
+        """Choose the model, draw the marks, register the agent: one commit, made once."""
+        log = self._conversations.log(effects.ctx, effects.run_id, effects.path, agent=job.spec.name)
+        machine.move(Trigger.SPAWN, Trigger.INVOKE)
+        moves = tuple(NewEvent("agent.turn", move.to_json()) for move in machine.take_unwritten())
+
+        async def begin(_call: EffectCall) -> Outcome:
+            model = await self._inference.resolve(job.model_candidates)
+            row = log.row(machine.state, turns=0, model=model)
+            registered = self._registry.registration(effects.ctx, job.spec)
+            return Outcome(
+                {"model": model, "marks": secrets.token_hex(4)}, events=moves, writes=(registered, row)
+            )
+
+        start = await effects.effect("begin", begin, safety=Safety.REPEATABLE)
+        if not isinstance(start, dict):
+            raise TypeError("the effect 'begin' holds no object")
+        model, marks = str(start["model"]), Marks(str(start["marks"]))
+        contract = AnswerContract(
+            job.spec.output_schema, native=self._inference.capabilities(model).structured_output
+        )
+        tools = JobTools(job, offered, door=self._door, effects=effects, marks=marks, contract=contract)
+        return JobLoop(
+            job,
+            effects=effects,
+            inference=self._inference,
+            model=model,
+            system=system_prompt(
+                job.spec, marks=marks, peers=job.peers, handoffs=tools.handoffs, answer_rule=contract.rule
+            ),
+            task=task_message(job.prompt, handoff=job.handoff_context, marks=marks),
+            tools=tools,
+            contract=contract,
+            machine=machine,
+            log=log,
+            repairs=Repairs(job.spec.name, job.spec.repairs, self._redactor),
+            on_delta=self._listener(effects, job.spec.name),
+        )
+
+    def _listener(self, effects: Effects, agent: str) -> Callable[[Delta], None] | None:
+        told = self._on_delta
+        return None if told is None else lambda delta: told(effects, agent, delta)
+
+    async def _drive(self, loop: JobLoop, machine: TurnMachine) -> AgentOutcome:
+        from mosaic.agents.backends.model import drive  # noqa: PLC0415 - pydantic-ai takes half a second to import
+
+        await drive(loop)
+        if loop.ending == "approval":
+            waiting = tuple(dict.fromkeys(loop.tools.waiting[index] for index in sorted(loop.tools.waiting)))
+            return NeedsApproval(waiting, machine.turn)
+        if machine.unwritten:
+            await loop.write("end")
+        if loop.tools.handoff is not None:
+            context = loop.tools.handoff
+            return HandedOff(context.next_agent, context, loop.messages_ref, loop.usage, machine.turn)
+        return Completed(loop.output, loop.messages_ref, loop.usage, machine.turn, loop.model)

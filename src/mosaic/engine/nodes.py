@@ -1,0 +1,78 @@
+"""Every query on nodes. PostgreSQL only: on SQLite there is one process, and a lock file says which."""
+
+from datetime import timedelta
+
+from sqlalchemy import Connection, Executable, delete, func, select, text, update
+
+from mosaic.core.errors import Fenced
+from mosaic.engine.models import executor
+from mosaic.engine.schemas import NodeInfo
+from mosaic.storage import Transaction
+
+__all__ = ["BEAT", "DEAD_AMONG", "DECLARE_DEAD", "ENTER", "check_fence", "forget_old", "list_nodes", "resign"]
+
+# For psycopg: the heartbeat must not depend on an engine or a pool.
+ENTER = (
+    "INSERT INTO executor (id, host, pid, app_version, started_at, beat, dead)"
+    " VALUES (%(id)s, %(host)s, %(pid)s, %(app_version)s, now(), now(), false)"
+)
+BEAT = "UPDATE executor SET beat = now() WHERE id = %(id)s AND NOT dead RETURNING id"
+# FOR UPDATE conflicts with the fence's lock: while a node commits something it cannot be declared dead, and
+# afterwards it commits nothing. SKIP LOCKED: the next heartbeat comes back to it. A server that has just
+# started has seen nobody's heartbeat.
+DECLARE_DEAD = (
+    "UPDATE executor SET dead = true WHERE id IN ("
+    "SELECT id FROM executor WHERE NOT dead AND beat < now() - make_interval(secs => %(ttl_s)s)"
+    " AND pg_postmaster_start_time() < now() - make_interval(secs => %(ttl_s)s)"
+    " FOR UPDATE SKIP LOCKED) RETURNING id"
+)
+# Those without a row died long ago.
+DEAD_AMONG = (
+    "SELECT owner.id FROM unnest(%(ids)s::text[]) AS owner (id)"
+    " WHERE NOT EXISTS (SELECT FROM executor WHERE executor.id = owner.id AND NOT executor.dead)"
+)
+
+# A heartbeat (NO KEY UPDATE) does not wait for this lock, nor this lock for a heartbeat. The time limit ends
+# the transaction of a process that was frozen in the middle of one, so that it can be declared dead.
+_FENCE = text(
+    "SELECT dead, set_config('idle_in_transaction_session_timeout', :idle_ms, true)"
+    " FROM executor WHERE id = :id FOR KEY SHARE"
+)
+
+
+def check_fence(connection: Connection, node_id: str, *, idle_ms: int) -> None:
+    """Hold this node alive until the transaction ends.
+
+    Raises:
+        Fenced: if it was declared dead.
+    """
+    row = connection.execute(_FENCE, {"id": node_id, "idle_ms": str(idle_ms)}).first()
+    if row is None or row.dead:
+        raise Fenced(
+            f"Node {node_id} lost its lease: it was declared dead and another node has its work.", node=node_id
+        )
+
+
+async def resign(tx: Transaction, node_id: str) -> None:
+    """Declare a node dead in its own transaction, once no other transaction of it is open."""
+    await tx.execute(select(executor.c.id).where(executor.c.id == node_id).with_for_update())
+    await tx.execute(update(executor).where(executor.c.id == node_id).values(dead=True))
+
+
+async def list_nodes(tx: Transaction, *, self_id: str | None) -> list[NodeInfo]:
+    """Return the nodes that live, and those that died within a day."""
+    age = func.extract("epoch", func.now() - executor.c.beat).label("beat_age_s")
+    recent = executor.c.beat > func.now() - timedelta(days=1)
+    rows = await tx.rows(select(executor, age).where(recent).order_by(executor.c.started_at))
+    return [
+        NodeInfo(
+            row["id"], row["host"], row["pid"], row["app_version"], row["started_at"],
+            float(row["beat_age_s"]), row["dead"], row["id"] == self_id,
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def forget_old(*, days: int = 7) -> Executable:
+    """Return the write that deletes nodes which died long ago."""
+    return delete(executor).where(executor.c.dead, executor.c.beat < func.now() - timedelta(days=days))

@@ -1,0 +1,348 @@
+"""Every query on executions, signals, cancellations and retry budgets.
+
+Functions that take a `SyncTransaction` are units of a group commit and may run again; the others belong to a
+caller's transaction.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Executable, RowMapping, and_, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mosaic.core.context import Actor, Context
+from mosaic.core.values import JsonObject, JsonValue
+from mosaic.engine.models import cancellation, execution, executor, retry, retry_budget, signal
+from mosaic.engine.schemas import ExecutionInfo, ExecutionStatus, Signal
+from mosaic.storage import SyncTransaction, Transaction
+
+__all__ = ["EngineRepository", "ExecutionRow"]
+
+_OPEN = (ExecutionStatus.QUEUED.value, ExecutionStatus.RUNNING.value)
+
+
+@dataclass(slots=True)
+class ExecutionRow:
+    """An execution as it is stored."""
+
+    id: str
+    tenant_id: str
+    project_id: str
+    run_id: str
+    path: str
+    result_key: str
+    handler: str
+    input: JsonObject
+    actor: str
+    correlation: str | None
+    causation: str | None
+    queue: str | None
+    priority: int
+    status: str
+    created_at: datetime
+    deadline_at: datetime | None = None
+    error_code: str | None = None
+    generation: int = 0
+    attempt: int = 0
+    crashes: int = 0
+    progress: int = 0
+    parked: bool = False
+    cancel_requested: bool = False
+    node: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it has ended."""
+        return self.status not in _OPEN
+
+    @property
+    def workflow_id(self) -> str:
+        """What DBOS calls this start of it."""
+        return f"{self.id}~{self.generation}" if self.generation else self.id
+
+    def context(self) -> Context:
+        """Return the context it runs in."""
+        return Context(
+            self.tenant_id,
+            self.project_id,
+            Actor.parse(self.actor),
+            correlation=self.correlation or self.run_id,
+            causation=self.causation,
+        )
+
+    def info(self) -> ExecutionInfo:
+        """Return what others may see of it."""
+        return ExecutionInfo(
+            self.id, self.run_id, self.handler, self.path, self.queue, self.priority,
+            ExecutionStatus(self.status), self.error_code, self.attempt, self.crashes, self.node,
+            self.created_at, self.started_at, self.finished_at,
+        )  # fmt: skip
+
+
+_COLUMNS = tuple(ExecutionRow.__dataclass_fields__)
+_SELECT = select(*(execution.c[name] for name in _COLUMNS))
+
+
+def _row(found: RowMapping | None) -> ExecutionRow | None:
+    return ExecutionRow(**found) if found is not None else None
+
+
+class EngineRepository:
+    """The engine's statements for one dialect."""
+
+    def __init__(self, dialect: str) -> None:
+        self._insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+
+    # Executions
+
+    def _insert_execution(self, row: ExecutionRow) -> Executable:
+        values = {name: getattr(row, name) for name in _COLUMNS}
+        # A constant column instead of the values' own keys keeps the statement in SQLAlchemy's cache.
+        return self._insert(execution).values(values).on_conflict_do_nothing().returning(execution.c.id)
+
+    def enter(self, tx: SyncTransaction, row: ExecutionRow) -> ExecutionRow:
+        """Write a new execution, cancelled when its run is; return what is stored under its id."""
+        if tx.row(self._insert_execution(row)) is None:
+            return ExecutionRow(**(tx.row(_SELECT.where(execution.c.id == row.id)) or {}))
+        if tx.scalar(self._cancelled(row.tenant_id, row.run_id)) is None:
+            return row
+        tx.execute(
+            update(execution)
+            .where(execution.c.id == row.id)
+            .values(status="cancelled", error_code="cancelled", node=None, finished_at=row.created_at)
+        )
+        return ExecutionRow(**(tx.row(_SELECT.where(execution.c.id == row.id)) or {}))
+
+    async def enter_in(self, tx: Transaction, row: ExecutionRow) -> ExecutionRow:
+        """Write a new execution in the caller's transaction; return what is stored under its id."""
+        await tx.execute(self._insert_execution(row))
+        stored = await self.get(tx, row.id)
+        return stored or row
+
+    async def get(self, tx: Transaction, execution_id: str) -> ExecutionRow | None:
+        """Return an execution of any tenant."""
+        return _row(await tx.row(_SELECT.where(execution.c.id == execution_id)))
+
+    async def of_run(self, tx: Transaction, tenant: str, run_id: str) -> list[ExecutionRow]:
+        """Return a run's executions, oldest first."""
+        query = _SELECT.where(execution.c.run_id == run_id, execution.c.tenant_id == tenant)
+        found = await tx.rows(query.order_by(execution.c.created_at, execution.c.id))
+        return [ExecutionRow(**row) for row in found]
+
+    async def dead(self, tx: Transaction, tenant: str) -> list[ExecutionRow]:
+        """Return a tenant's dead letters, oldest first."""
+        query = _SELECT.where(execution.c.status == "dead", execution.c.tenant_id == tenant)
+        found = await tx.rows(query.order_by(execution.c.finished_at, execution.c.id))
+        return [ExecutionRow(**row) for row in found]
+
+    async def open_before(
+        self, tx: Transaction, moment: datetime, *, after: str, limit: int
+    ) -> list[ExecutionRow]:
+        """Return executions of all tenants that are not final and older than `moment`, by id from `after`."""
+        query = _SELECT.where(
+            execution.c.status.in_(_OPEN), execution.c.created_at < moment, execution.c.id > after
+        )
+        found = await tx.rows(query.order_by(execution.c.id).limit(limit))
+        return [ExecutionRow(**row) for row in found]
+
+    def claim(
+        self, tx: SyncTransaction, row: ExecutionRow, *, node: str, crashes: int, progress: int, now: datetime
+    ) -> bool:
+        """Take an execution for this node, if it still is as it was read and nobody cancelled it."""
+        statement = (
+            update(execution)
+            .where(_unchanged(row), execution.c.cancel_requested.is_(False))
+            .values(
+                status="running",
+                node=node,
+                attempt=row.attempt + 1,
+                crashes=crashes,
+                progress=progress,
+                parked=False,
+                started_at=func.coalesce(execution.c.started_at, now),
+            )
+        )
+        return tx.execute(statement).rowcount == 1
+
+    def ended(self, row: ExecutionRow, *, status: str, error_code: str | None, now: datetime) -> Executable:
+        """Return the write that ends an execution."""
+        return (
+            update(execution)
+            .where(execution.c.id == row.id, execution.c.status.in_(_OPEN))
+            .values(
+                status=status, error_code=error_code, crashes=row.crashes, parked=False, finished_at=now
+            )
+        )
+
+    async def lives(self, tx: Transaction, node: str) -> bool:
+        """Say whether a node is not dead."""
+        return await tx.scalar(select(executor.c.id).where(executor.c.id == node, ~executor.c.dead)) is not None
+
+    def park(self, execution_id: str, *, parked: bool) -> Executable:
+        """Return the write that says whether an execution only waits."""
+        return update(execution).where(execution.c.id == execution_id).values(parked=parked)
+
+    def release(self, node: str) -> Executable:
+        """Return the write that hands a node's executions to whoever comes next."""
+        mine = and_(execution.c.node == node, execution.c.status == "running")
+        return update(execution).where(mine).values(status="queued", node=None, parked=False)
+
+    async def renew(self, tx: Transaction, row: ExecutionRow, *, crashes: int) -> bool:
+        """Queue an execution again under a new generation, if it still is as it was read."""
+        statement = (
+            update(execution)
+            .where(_unchanged(row))
+            .values(
+                status="queued",
+                error_code=None,
+                generation=row.generation + 1,
+                crashes=crashes,
+                parked=False,
+                cancel_requested=False,
+                node=None,
+                finished_at=None,
+            )
+        )
+        return (await tx.execute(statement)).rowcount == 1
+
+    # Cancellation
+
+    def _cancelled(self, tenant: str, run_id: str) -> Executable:
+        return select(cancellation.c.run_id).where(
+            cancellation.c.run_id == run_id, cancellation.c.tenant_id == tenant
+        )
+
+    async def is_cancelled(self, tx: Transaction, tenant: str, run_id: str) -> bool:
+        """Say whether a run was cancelled."""
+        return await tx.scalar(self._cancelled(tenant, run_id)) is not None
+
+    async def request_cancel(
+        self, tx: Transaction, ctx: Context, run_id: str, *, path: str | None, now: datetime
+    ) -> list[ExecutionRow]:
+        """Cancel what is queued and ask for the end of what runs; return what was queued.
+
+        Args:
+            path: only the executions at this path and below; None for the whole run, for ever.
+        """
+        if path is None:
+            row = {"tenant_id": ctx.tenant, "run_id": run_id, "requested_by": str(ctx.actor), "requested_at": now}
+            await tx.execute(self._insert(cancellation).values(row).on_conflict_do_nothing())
+        scope: ColumnElement[bool] = and_(execution.c.run_id == run_id, execution.c.tenant_id == ctx.tenant)
+        if path is not None:
+            # Not LIKE: SQLite's does not tell a from A.
+            below = func.substr(execution.c.path, 1, len(path) + 1) == f"{path}/"
+            scope = and_(scope, or_(execution.c.path == path, below))
+        queued = and_(scope, execution.c.status == "queued")
+        found = await tx.rows(_SELECT.where(queued))
+        await tx.execute(
+            update(execution)
+            .where(queued)
+            .values(status="cancelled", error_code="cancelled", cancel_requested=True, finished_at=now)
+        )
+        await tx.execute(
+            update(execution).where(scope, execution.c.status == "running").values(cancel_requested=True)
+        )
+        return [ExecutionRow(**row) for row in found]
+
+    async def to_cancel(self, tx: Transaction, node: str) -> list[str]:
+        """Return the executions that a node runs and should end."""
+        query = select(execution.c.id).where(
+            execution.c.status == "running", execution.c.node == node, execution.c.cancel_requested.is_(True)
+        )
+        return [row["id"] for row in await tx.rows(query)]
+
+    # Signals
+
+    async def add_signal(
+        self, tx: Transaction, ctx: Context, run_id: str, name: str, payload: JsonValue, *, many: bool, now: datetime
+    ) -> bool:
+        """Write a signal; false when the one signal of its name is there already."""
+        number = 0
+        if many:
+            last = select(func.max(signal.c.number)).where(*_signals(ctx.tenant, run_id, name))
+            number = int(await tx.scalar(last) or 0) + 1
+        row = {
+            "tenant_id": ctx.tenant, "run_id": run_id, "name": name, "number": number, "payload": payload,
+            "sender": str(ctx.actor), "sent_at": now,
+        }  # fmt: skip
+        statement = self._insert(signal).values(row).on_conflict_do_nothing().returning(signal.c.number)
+        return await tx.row(statement) is not None
+
+    async def waiting_signal(
+        self, tx: Transaction, tenant: str, run_id: str, name: str, *, taker: str
+    ) -> tuple[int, Signal] | None:
+        """Return the signal that effect `taker` would take: the one of its name, else the oldest not taken."""
+        free = or_(signal.c.number == 0, signal.c.taken_by.is_(None), signal.c.taken_by == taker)
+        query = select(signal).where(free, *_signals(tenant, run_id, name))
+        own_first = (signal.c.taken_by == taker).desc().nulls_last()
+        row = await tx.row(query.order_by(own_first, signal.c.number).limit(1))
+        if row is None:
+            return None
+        return row["number"], Signal(row["name"], row["payload"], row["sender"], row["sent_at"])
+
+    def take_signal(
+        self, tx: SyncTransaction, tenant: str, run_id: str, name: str, number: int, *, taker: str
+    ) -> bool:
+        """Take a signal for one effect; false when another one was faster."""
+        free = or_(signal.c.taken_by.is_(None), signal.c.taken_by == taker)
+        statement = (
+            update(signal)
+            .where(free, signal.c.number == number, *_signals(tenant, run_id, name))
+            .values(taken_by=taker)
+        )
+        return tx.execute(statement).rowcount == 1
+
+    # Retry budgets
+
+    async def set_retry_budget(self, tx: Transaction, ctx: Context, run_id: str, budget: int) -> None:
+        """Set how many retries a run has left."""
+        row = {"tenant_id": ctx.tenant, "run_id": run_id, "retries_left": budget}
+        statement = self._insert(retry_budget).values(row)
+        await tx.execute(
+            statement.on_conflict_do_update(
+                index_elements=[retry_budget.c.tenant_id, retry_budget.c.run_id],
+                set_={"retries_left": budget},
+            )
+        )
+
+    def take_retry(self, tx: SyncTransaction, tenant: str, run_id: str, key: str, *, budget: int) -> int | None:
+        """Pay for a retry once; return what is left, or None when the budget was empty."""
+        paid = select(retry.c.retries_left).where(
+            retry.c.key == key, retry.c.run_id == run_id, retry.c.tenant_id == tenant
+        )
+        before = tx.scalar(paid)
+        if before is not None:
+            return int(before)
+        first = {"tenant_id": tenant, "run_id": run_id, "retries_left": budget}
+        tx.execute(self._insert(retry_budget).values(first).on_conflict_do_nothing())
+        left = tx.scalar(
+            update(retry_budget)
+            .where(
+                retry_budget.c.retries_left > 0, retry_budget.c.run_id == run_id, retry_budget.c.tenant_id == tenant
+            )
+            .values(retries_left=retry_budget.c.retries_left - 1)
+            .returning(retry_budget.c.retries_left)
+        )
+        if left is None:
+            return None
+        tx.execute(insert(retry).values(tenant_id=tenant, run_id=run_id, key=key, retries_left=left))
+        return int(left)
+
+
+def _unchanged(row: ExecutionRow) -> ColumnElement[bool]:
+    return and_(
+        execution.c.id == row.id,
+        execution.c.status == row.status,
+        execution.c.attempt == row.attempt,
+        execution.c.generation == row.generation,
+    )
+
+
+def _signals(tenant: str, run_id: str, name: str) -> Sequence[ColumnElement[bool]]:
+    return (signal.c.name == name, signal.c.run_id == run_id, signal.c.tenant_id == tenant)
+
+

@@ -1,0 +1,80 @@
+"""How executions ended, and waiting for that, from any process."""
+
+import asyncio
+
+from mosaic.core.context import Context
+from mosaic.core.errors import Cancelled, NotFound, StepFailed, TimedOut
+from mosaic.engine.repository import EngineRepository, ExecutionRow
+from mosaic.engine.schemas import ExecutionResult, ExecutionStatus
+from mosaic.events import Bus, Journal
+from mosaic.storage import Database
+
+__all__ = ["Results", "execution_topic"]
+
+
+def execution_topic(execution_id: str) -> str:
+    """Return the bus topic of an execution's end."""
+    return f"execution:{execution_id}"
+
+
+class Results:
+    """Reads results and waits for them."""
+
+    def __init__(
+        self,
+        database: Database,
+        journal: Journal,
+        bus: Bus,
+        repository: EngineRepository,
+        *,
+        safety_poll_s: float,
+    ) -> None:
+        self._database = database
+        self._journal = journal
+        self._bus = bus
+        self._repository = repository
+        self._safety_poll_s = safety_poll_s
+
+    async def wait(
+        self, execution_id: str, *, timeout_s: float | None = None, ctx: Context | None = None
+    ) -> ExecutionResult:
+        """See `Engine.wait`."""
+        loop = asyncio.get_running_loop()
+        end = None if timeout_s is None else loop.time() + timeout_s
+        with self._bus.subscribe(execution_topic(execution_id)) as subscription:
+            while True:
+                async with self._database.transaction(read_only=True) as tx:
+                    row = await self._repository.get(tx, execution_id)
+                if row is None or (ctx is not None and row.tenant_id != ctx.tenant):
+                    raise NotFound(f"There is no execution {execution_id}.")
+                if row.is_final:
+                    return await self.read(row)
+                left = self._safety_poll_s if end is None else min(self._safety_poll_s, end - loop.time())
+                if left <= 0:
+                    raise TimedOut(f"Execution {execution_id} was still {row.status} after {timeout_s:g} s.")
+                await subscription.wait(timeout_s=left)
+
+    async def read(self, row: ExecutionRow) -> ExecutionResult:
+        """Return the result of a final execution."""
+        status = ExecutionStatus(row.status)
+        if status is ExecutionStatus.CANCELLED:
+            return ExecutionResult(status, error=Cancelled(f"Run {row.run_id} was cancelled.", run_id=row.run_id))
+        if status is ExecutionStatus.DEAD:
+            return ExecutionResult(status, error=_dead(row))
+        found = await self._journal.recorded(row.context(), row.run_id, prefix=row.result_key)
+        recorded = found[row.result_key]
+        return ExecutionResult.from_recorded(recorded.result, recorded.error)
+
+
+def _dead(row: ExecutionRow) -> StepFailed:
+    hint = "Look at why it ends the process, then requeue it: it keeps what it has recorded."
+    if row.error_code == "not_found":
+        message = f"Execution {row.id} needs the handler {row.handler!r}, which this version does not have."
+        return StepFailed(message, hint="Bring the handler back, then requeue the execution.", execution=row.id)
+    return StepFailed(
+        f"The process of execution {row.id} crashed {row.crashes} times in a row under it.",
+        hint=hint,
+        execution=row.id,
+        crashes=row.crashes,
+        dead_letter=True,
+    )

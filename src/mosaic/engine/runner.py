@@ -1,0 +1,359 @@
+"""Runs executions on this node: claims them, drives their handlers, records how they ended."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from mosaic.core.clock import Clock
+from mosaic.core.errors import Cancelled, Fenced, InvalidInput, MosaicError, TimedOut, Unavailable
+from mosaic.core.values import JsonObject, JsonValue
+from mosaic.engine.execution import Execution, ExecutionHost, Handler
+from mosaic.engine.repository import EngineRepository, ExecutionRow
+from mosaic.engine.results import execution_topic
+from mosaic.engine.schemas import EngineSettings
+from mosaic.engine.scope import Halt, RunScope, to_the_end
+from mosaic.events import Bus, Journal, NewEvent
+from mosaic.storage import Database
+
+__all__ = ["Runner"]
+
+_log = logging.getLogger(__name__)
+_CLEAN_UP_S = 5.0  # for a handler to end once its task is cancelled
+
+
+class _End(Enum):
+    DONE = auto()
+    HANDED_OVER = auto()
+    AGAIN = auto()
+
+
+@dataclass(eq=False)
+class _Active:
+    """An execution that runs here."""
+
+    row: ExecutionRow
+    scope: RunScope
+    task: "asyncio.Task[JsonValue]"
+    cancelled: asyncio.Event
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def cancel(self) -> None:
+        self.cancelled.set()
+        self.scope.halt(Halt.CANCEL)
+
+
+class Runner:
+    """The executions that run on this node.
+
+    Attributes:
+        node: who claims them.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        journal: Journal,
+        bus: Bus,
+        repository: EngineRepository,
+        settings: EngineSettings,
+        *,
+        node: str,
+        handlers: Mapping[str, Handler],
+        host: ExecutionHost,
+        clock: Clock,
+    ) -> None:
+        self.node = node
+        self._database = database
+        self._journal = journal
+        self._bus = bus
+        self._repository = repository
+        self._settings = settings
+        self._handlers = handlers
+        self._host = host
+        self._clock = clock
+        self._active: dict[str, _Active] = {}
+        # Written as running here by whoever started them, so there is nothing left to claim.
+        self._fresh: dict[str, ExecutionRow] = {}
+        self._cancelled_early: set[str] = set()
+        self._stopping = False
+
+    def expect(self, row: ExecutionRow) -> None:
+        """Note that `row` was written as claimed by this node."""
+        self._fresh[row.id] = row
+
+    def forget(self, execution_id: str) -> None:
+        """Note that an expected execution does not come."""
+        self._fresh.pop(execution_id, None)
+
+    @property
+    def count(self) -> int:
+        """How many executions run here."""
+        return len(self._active)
+
+    async def run(self, execution_id: str) -> bool:
+        """Run an execution to its end; false when another process must go on with it."""
+        delay_s, was_mine = 0.1, False
+        while not self._stopping:
+            if (active := self._active.get(execution_id)) is not None:
+                await active.ended.wait()
+                return True
+            try:
+                claimed = await self._claim(execution_id, was_mine=was_mine)
+                if claimed is None:
+                    return True
+                was_mine = True
+                end = await self._drive(*claimed)
+            except Fenced:
+                return False
+            except Unavailable as error:
+                _log.warning("execution %s waits for the database: %s", execution_id, error)
+                end = _End.AGAIN
+            if end is not _End.AGAIN:
+                return end is _End.DONE
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, 5.0)
+        return False
+
+    # Claiming
+
+    async def _claim(self, execution_id: str, *, was_mine: bool) -> tuple[ExecutionRow, RunScope] | None:
+        row = self._fresh.pop(execution_id, None)
+        if row is not None:
+            scope = self._scope(row)
+            await scope.load(row.path)
+            return row, scope
+        while True:
+            async with self._database.transaction(read_only=True) as tx:
+                row = await self._repository.get(tx, execution_id)
+            if row is None or row.is_final:
+                return None
+            if row.cancel_requested:
+                await self._end(row, "cancelled", "cancelled")
+                return None
+            if row.handler not in self._handlers:
+                await self._end(row, "dead", "not_found")
+                return None
+            if await self._runs_elsewhere(row):
+                _log.warning("execution %s runs on %s already", row.id, row.node)
+                return None
+            claimed = await self._try_claim(row, was_mine=was_mine)
+            if claimed is not None or row.status == "dead":
+                return claimed
+
+    async def _try_claim(self, row: ExecutionRow, *, was_mine: bool) -> tuple[ExecutionRow, RunScope] | None:
+        scope = self._scope(row)
+        await scope.load(row.path)
+        progress = sum(1 for effect in scope.recorded.values() if not effect.started_only)
+        crashes = row.crashes
+        if row.status == "running" and not was_mine and not row.parked:
+            crashes = 1 if progress > row.progress else crashes + 1
+        if crashes > self._settings.max_recoveries:
+            row.crashes = crashes
+            await self._end(row, "dead", "step_failed")
+            row.status = "dead"
+            return None
+        now = self._clock()
+        claimed = await self._database.committer.commit(
+            lambda tx: self._repository.claim(
+                tx, row, node=self.node, crashes=crashes, progress=progress, now=now
+            )
+        )
+        if not claimed:
+            return None
+        row.attempt = scope.attempt = row.attempt + 1
+        if row.attempt > 1:
+            _log.info("execution %s goes on here, attempt %d", row.id, row.attempt)
+        return row, scope
+
+    async def _runs_elsewhere(self, row: ExecutionRow) -> bool:
+        if row.status != "running" or row.node in (None, self.node) or self._database.dialect == "sqlite":
+            return False
+        async with self._database.transaction(read_only=True) as tx:
+            return await self._repository.lives(tx, str(row.node))
+
+    def _scope(self, row: ExecutionRow) -> RunScope:
+        async def take_retry(key: str) -> int | None:
+            return await self._database.committer.commit(
+                lambda tx: self._repository.take_retry(
+                    tx, row.tenant_id, row.run_id, key, budget=self._settings.retry_budget
+                )
+            )
+
+        async def park(parked: bool) -> None:  # noqa: FBT001  # one flag is all there is to say
+            write = self._repository.park(row.id, parked=parked)
+            await self._database.committer.commit(lambda tx: tx.execute(write) and None)
+
+        return RunScope(
+            self._journal,
+            row.context(),
+            row.run_id,
+            attempt=row.attempt,
+            patience_s=self._settings.storage_patience_s,
+            clock=self._clock,
+            take_retry=take_retry,
+            park=park,
+        )
+
+    # Driving
+
+    async def _drive(self, row: ExecutionRow, scope: RunScope) -> _End:
+        cancelled = asyncio.Event()
+        execution = Execution(
+            self._host, scope, execution_id=row.id, path=row.path, input=row.input, cancelled=cancelled
+        )
+        task = asyncio.create_task(_call(self._handlers[row.handler], execution), name=f"execution {row.id}")
+        active = _Active(row, scope, task, cancelled)
+        scope.stop = task.cancel
+        self._active[row.id] = active
+        if row.id in self._cancelled_early:
+            active.cancel()
+        try:
+            await self._until_done(active)
+            return await self._settle(active)
+        finally:
+            scope.closed.set()
+            active.ended.set()
+            del self._active[row.id]
+            self._cancelled_early.discard(row.id)
+
+    async def _until_done(self, active: _Active) -> None:
+        deadline = active.row.deadline_at
+        if deadline is not None:
+            left = (deadline - self._clock()).total_seconds()
+            done, _ = await asyncio.wait((active.task,), timeout=max(0.0, left))
+            if not done:
+                active.scope.halt(Halt.DEADLINE)
+        await asyncio.wait((active.task,))
+
+    async def _settle(self, active: _Active) -> _End:
+        row, scope, task = active.row, active.scope, active.task
+        finished = not task.cancelled() and task.exception() is None
+        if scope.halted is Halt.FENCED:
+            return _End.HANDED_OVER
+        if scope.halted is Halt.STORAGE:
+            return _End.AGAIN
+        if scope.halted is Halt.HANDOFF and not finished:
+            return _End.HANDED_OVER
+        if scope.halted is Halt.CANCEL:
+            await to_the_end(self._end(row, "cancelled", "cancelled"))
+            return _End.DONE
+        if finished:
+            return await self._record(active, result=task.result())
+        error = self._error(active)
+        if isinstance(error, Cancelled):
+            await to_the_end(self._end(row, "cancelled", "cancelled"))
+            return _End.DONE
+        if isinstance(error, Fenced):
+            return _End.HANDED_OVER
+        return await self._record(active, error=error)
+
+    def _error(self, active: _Active) -> MosaicError:
+        row = active.row
+        if active.scope.halted is Halt.DEADLINE:
+            return TimedOut(f"{row.handler} did not end before its deadline.", execution=row.id)
+        if active.task.cancelled():
+            return MosaicError(f"The handler {row.handler} was cancelled by its own code.", execution=row.id)
+        error = active.task.exception()
+        if isinstance(error, MosaicError):
+            return error
+        _log.error("the handler %s of execution %s failed", row.handler, row.id, exc_info=error)
+        return MosaicError(
+            f"The handler {row.handler} failed: {type(error).__name__}: {error}", execution=row.id
+        )
+
+    async def _record(
+        self, active: _Active, *, result: JsonValue = None, error: MosaicError | None = None
+    ) -> _End:
+        row, scope = active.row, active.scope
+        status, code = ("failed", error.code) if error is not None else ("succeeded", None)
+        topics = (execution_topic(row.id),)
+        problem: JsonObject | None = error.to_json() if error is not None else None
+        try:
+            await scope.finish(
+                row.result_key,
+                path=row.path,
+                result=result,
+                error=problem,
+                events=(_ended_event(row, status, problem),),
+                writes=(
+                    self._repository.ended(row, status=status, error_code=code, now=self._clock()),
+                    *self._bus.announcement(topics),
+                ),
+            )
+        except InvalidInput as refused:
+            if error is not None:
+                raise
+            return await self._record(active, error=refused)
+        except Fenced:
+            return _End.HANDED_OVER
+        except Unavailable:
+            return _End.AGAIN
+        self._bus.announced(topics)
+        return _End.DONE
+
+    async def _end(self, row: ExecutionRow, status: str, error_code: str) -> None:
+        """End an execution that leaves no result."""
+        async with self._database.transaction() as tx:
+            await tx.execute(
+                self._repository.ended(row, status=status, error_code=error_code, now=self._clock())
+            )
+            await self._journal.append(tx, row.context(), [_ended_event(row, status, None)])
+            self._bus.publish_in(tx, execution_topic(row.id))
+
+    # Ending
+
+    def cancel(self, execution_ids: Iterable[str]) -> None:
+        """End executions that run here, or are about to."""
+        for execution_id in execution_ids:
+            active = self._active.get(execution_id)
+            if active is not None:
+                active.cancel()
+            else:
+                self._cancelled_early.add(execution_id)
+
+    def fence(self) -> None:
+        """End everything at once: this node lost its lease."""
+        self._stopping = True
+        for active in list(self._active.values()):
+            active.scope.halt(Halt.FENCED)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Let effects that have begun be recorded, then stop every handler where it is."""
+        self._stopping = True
+        running = list(self._active.values())
+        for active in running:
+            active.scope.draining = True
+        if running:
+            idle = [asyncio.ensure_future(active.scope.idle()) for active in running]
+            _, late = await asyncio.wait(idle, timeout=timeout_s)
+            for waiter in late:
+                waiter.cancel()
+        for active in running:
+            active.scope.halt(Halt.HANDOFF)
+        ended = [asyncio.ensure_future(active.ended.wait()) for active in running]
+        if ended:
+            _, stuck = await asyncio.wait(ended, timeout=_CLEAN_UP_S)
+            for waiter in stuck:
+                waiter.cancel()
+            if stuck:
+                _log.warning("%d executions did not stop when they were told to", len(stuck))
+
+
+async def _call(handler: Handler, execution: Execution) -> JsonValue:
+    return await handler(execution)
+
+
+def _ended_event(row: ExecutionRow, status: str, error: JsonObject | None) -> NewEvent:
+    data: JsonObject = {
+        "execution": row.id,
+        "handler": row.handler,
+        "status": status,
+        "attempt": row.attempt,
+    }
+    if error is not None:
+        data["error"] = error
+    if row.crashes:
+        data["crashes"] = row.crashes
+    return NewEvent(f"execution.{status}", data, run_id=row.run_id, path=row.path)

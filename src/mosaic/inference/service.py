@@ -1,0 +1,187 @@
+"""The model door: every call that spends tokens passes here."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from mosaic.core.errors import InvalidInput, MosaicError, NotFound
+from mosaic.cost import Cost
+from mosaic.engine import Effects, RetryPolicy, Safety
+from mosaic.inference.call import CallSite, ModelAttempt
+from mosaic.inference.choice import ModelChoice
+from mosaic.inference.reference import split_reference
+from mosaic.inference.settings import InferenceSettings
+from mosaic.providers import (
+    Delta,
+    ModelCapabilities,
+    ModelInfo,
+    ModelRequest,
+    ModelResponse,
+    ProviderHealth,
+    ProviderRegistry,
+)
+
+__all__ = ["Inference"]
+
+_log = logging.getLogger(__name__)
+
+# Errors of one provider that say nothing against another: the call was certainly not answered and, but for a key or
+# a name, would have been right.
+_NOT_ITS_FAULT = frozenset({"unauthenticated", "permission_denied", "not_found"})
+
+
+class Inference:
+    """Budget, model, call, record: in this order, for every call."""
+
+    def __init__(
+        self, providers: ProviderRegistry, cost: Cost, settings: InferenceSettings | None = None
+    ) -> None:
+        self._registry = providers
+        self._cost = cost
+        self._settings = settings or InferenceSettings()
+        self._choice = ModelChoice(providers, self._settings)
+
+    async def resolve(self, candidates: Sequence[str] = ()) -> str:
+        """Return the first candidate that can be used now, as ``<provider>:<model>``.
+
+        A candidate is ``provider:model``, a provider's id alone (then it chooses its model), or ``default`` for the
+        installation's order of preference, which is also what no candidates mean. The answer depends on keys and
+        on who is reachable, so a handler records it (`Effects.remember`).
+
+        Raises:
+            NotFound: if none can be used; the message says why for each, the hint which variables to set.
+            InvalidInput: if a candidate names no provider.
+        """
+        return await self._choice.resolve(candidates)
+
+    def capabilities(self, model: str) -> ModelCapabilities:
+        """Return what ``<provider>:<model>`` can do.
+
+        Raises:
+            NotFound: if there is no such provider.
+            InvalidInput: if the reference is not one.
+        """
+        provider, name = split_reference(model)
+        return self._registry.ai(provider).capabilities(name or "")
+
+    async def complete(
+        self,
+        effects: Effects,
+        name: str,
+        request: ModelRequest,
+        *,
+        model: str | Sequence[str],
+        agent: str | None = None,
+        on_delta: Callable[[Delta], None] | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> ModelResponse:
+        """Return a model's answer: from the journal when this call was answered before, else from the model.
+
+        The call is one effect for each attempt, ``<name>/<attempt>``; those at a fallback model are
+        ``<name>/fallback<n>/<attempt>``. Before it is sent, the most it can cost is set aside from the run's
+        budget; the answer, its cost and its event are recorded in one transaction. A model call changes nothing
+        but the bill, so after a crash it is sent again and ``model.repeated`` is journaled.
+
+        Args:
+            effects: the step's effects.
+            name: unique at the step's path.
+            request: what to ask; its `model` is replaced by the chosen model's name.
+            model: one ``<provider>:<model>``, or several: the next is used when one cannot answer.
+            agent: who asks, for the ledger.
+            on_delta: called with each piece while the answer streams. Pieces are not recorded: a replay gives none,
+                and a second attempt starts from the beginning. What it raises is logged and ends the pieces.
+            retry: in place of the settings' policy.
+
+        Raises:
+            BudgetExceeded: if the run's budget has no room; nothing was sent.
+            MosaicError: the last model's last error, as `AiProvider.complete` names them.
+        """
+        candidates = (model,) if isinstance(model, str) else tuple(model)
+        if not candidates:
+            raise InvalidInput("No model is named for this call.")
+        show = _guarded(on_delta)
+        for place, reference in enumerate(candidates):
+            is_last = place == len(candidates) - 1
+            policy = retry or (self._settings.retry if is_last else self._settings.retry_with_fallback)
+            step = name if place == 0 else f"{name}/fallback{place}"
+            try:
+                return await self._complete_with(effects, step, request, reference, agent, show, policy)
+            except MosaicError as error:
+                if is_last or not _fails_over(error):
+                    raise
+                _log.info("%s cannot answer (%s); trying %s", reference, error.code, candidates[place + 1])
+        raise AssertionError("unreachable")
+
+    async def _complete_with(
+        self,
+        effects: Effects,
+        step: str,
+        request: ModelRequest,
+        reference: str,
+        agent: str | None,
+        on_delta: Callable[[Delta], None] | None,
+        policy: RetryPolicy,
+    ) -> ModelResponse:
+        provider, vendor_model = split_reference(reference)
+        if vendor_model is None:
+            raise InvalidInput(f"{reference!r} names no model.", hint="Resolve it first.")
+        asked = replace(request, model=vendor_model)
+
+        async def attempt(number: int) -> ModelResponse:
+            name = f"{step}/{number}"
+            site = CallSite(effects.ctx, effects.run_id, effects.path, effects.key(name), agent, number)
+            made = ModelAttempt(
+                site,
+                asked,
+                provider=provider,
+                registry=self._registry,
+                cost=self._cost,
+                settings=self._settings,
+                on_delta=on_delta,
+            )
+            result = await effects.effect(
+                name, made.run, safety=Safety.REPEATABLE, events_on_error=made.failure_events
+            )
+            if not isinstance(result, dict):
+                raise TypeError("a model call is recorded as an object")
+            return ModelResponse.from_json(result)
+
+        return await effects.retrying(step, attempt, policy)
+
+    async def models(self) -> list[ModelInfo]:
+        """Return the models of every provider that can be used now; one that does not answer is left out."""
+        found: list[ModelInfo] = []
+        for name in self._registry.names():
+            try:
+                found += await self._registry.ai(name).models()
+            except MosaicError as error:
+                _log.info("no models from %s: %s", name, error.message)
+        return found
+
+    async def health(self, *, thorough: bool = False) -> list[ProviderHealth]:
+        """Return the health of every provider; `thorough` sends a small request to each that is configured."""
+        return [await self._registry.health(name, thorough=thorough) for name in self._registry.names()]
+
+
+def _fails_over(error: MosaicError) -> bool:
+    unsent_timeout = error.code == "timed_out" and error.data.get("sent") is False
+    return error.failover_safe or error.code in _NOT_ITS_FAULT or unsent_timeout
+
+
+def _guarded(on_delta: Callable[[Delta], None] | None) -> Callable[[Delta], None] | None:
+    """Return the callback with its failures kept from the call: a broken display must not lose a paid answer."""
+    if on_delta is None:
+        return None
+    broken = False
+
+    def show(delta: Delta) -> None:
+        nonlocal broken
+        if broken:
+            return
+        try:
+            on_delta(delta)
+        except Exception:
+            broken = True
+            _log.exception("showing a streamed answer failed")
+
+    return show

@@ -1,0 +1,188 @@
+"""What shapes share while they read one file: its document, its problems, its files, and templates with places."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TypeVar
+
+from mosaic.core.errors import Problem
+from mosaic.core.redaction import looks_secret
+from mosaic.core.values import JsonValue
+from mosaic.workflows.cel import CelError
+from mosaic.workflows.document import Document
+from mosaic.workflows.expressions import ShellTemplate, Template, Value, parse_condition, parse_shell, parse_template
+from mosaic.workflows.files import FileRefused, Files, resolve
+from mosaic.workflows.nodes import ListNode, MapNode, Node, ScalarNode
+from mosaic.workflows.step_base import Place
+
+__all__ = ["Reading", "join_pointer", "kind_of", "nearest", "shown"]
+
+_T = TypeVar("_T")
+_EMPTY = Template("", (), "")
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return a suggestion with the spelling nearest to `word`, or with all that are known when they are few."""
+    names = sorted(known)
+    near = get_close_matches(word, names, n=1, cutoff=0.6)
+    if not near:
+        near = [name for name in names if name.lower() == word.lower()]
+    if near:
+        return f"did you mean `{near[0]}`?"
+    return f"known: {', '.join(names)}" if 0 < len(names) <= 30 else None
+
+
+def shown(text: str) -> str:
+    """Return a name from the file, short enough for a message."""
+    return text if len(text) <= 60 else text[:60] + "..."
+
+
+def kind_of(node: Node) -> str:
+    """Return what people call a value of this kind."""
+    if isinstance(node, MapNode):
+        return "a mapping"
+    if isinstance(node, ListNode):
+        return "a list"
+    value = node.value if isinstance(node, ScalarNode) else None
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return "empty text" if not value else f"`{shown(value)}`"
+    return f"the number {shown(node.text) if isinstance(node, ScalarNode) else ''}"
+
+
+def join_pointer(pointer: str, key: str | int) -> str:
+    """Return the place of a member: ``do[2].build.for``."""
+    if isinstance(key, int):
+        return f"{pointer}[{key}]"
+    return f"{pointer}.{key}" if pointer else key
+
+
+@dataclass(slots=True)
+class Reading:
+    """One file while it is read; problems are collected, never raised."""
+
+    files: Files
+    document: Document
+    problems: list[Problem] = field(default_factory=list)
+    places: dict[str, Node] = field(default_factory=dict)
+
+    @property
+    def file(self) -> str:
+        """The file's path, relative to the definition's directory."""
+        return self.document.file
+
+    def place(self, node: Node) -> Place:
+        """Return where a node stands."""
+        return Place(self.file, node.line, node.column)
+
+    def complain(self, node: Node, pointer: str, message: str, suggestion: str | None = None) -> None:
+        """Note a problem with a value."""
+        self.problems.append(Problem(message, pointer, self.file, node.line, node.column, suggestion))
+
+    def complain_at(self, pointer: str, message: str, suggestion: str | None = None) -> None:
+        """Note a problem with the value that was read at `pointer`, or with the nearest one around it."""
+        self.complain(self.node_at(pointer), pointer, message, suggestion)
+
+    def node_at(self, pointer: str) -> Node:
+        """Return the value that was read at `pointer`, or the nearest one around it."""
+        while pointer and pointer not in self.places:
+            pointer = pointer[: max(pointer.rfind("."), pointer.rfind("["), 0)]
+        return self.places.get(pointer) or self.document.root or Node(1, 1, 0, 0)
+
+    def template(self, node: ScalarNode, pointer: str) -> Template:
+        """Return the template of a text; an empty one after a problem."""
+        return self._compiled(node, pointer, parse_template, _EMPTY)
+
+    def condition(self, node: ScalarNode, pointer: str) -> Template:
+        """Return the template of a condition; an empty one after a problem."""
+        return self._compiled(node, pointer, parse_condition, _EMPTY)
+
+    def script(self, node: ScalarNode, pointer: str) -> ShellTemplate:
+        """Return the template of a shell script."""
+        template = self.template(node, pointer)
+        try:
+            return parse_shell(template)
+        except CelError as error:
+            self._wrong(node, pointer, error)
+            return ShellTemplate(_EMPTY, ())
+
+    def _compiled(
+        self, node: ScalarNode, pointer: str, parse: Callable[[str, str, Callable[[int], tuple[int, int]]], _T], none: _T
+    ) -> _T:
+        text = node.text if isinstance(node.value, str) else node.text.lower()
+        try:
+            return parse(text, self.file, lambda offset: self.document.locate(node, offset))
+        except CelError as error:
+            self._wrong(node, pointer, error)
+            return none
+
+    def _wrong(self, node: ScalarNode, pointer: str, error: CelError) -> None:
+        line, column = self.document.locate(node, error.offset)
+        message = f"Wrong expression: {error.message}."
+        self.problems.append(Problem(message, pointer, self.file, line, column, error.suggestion))
+
+    def value(self, node: Node, pointer: str) -> Value:
+        """Return any value, its strings as templates where they hold an expression."""
+        return Value(self._tree(node, pointer))
+
+    def _tree(self, node: Node, pointer: str) -> object:
+        self.places[pointer] = node
+        if isinstance(node, MapNode):
+            return {key: self._entry(key, entry, pointer) for key, entry in node.entries.items()}
+        if isinstance(node, ListNode):
+            return [self._tree(item, join_pointer(pointer, index)) for index, item in enumerate(node.items)]
+        scalar = node if isinstance(node, ScalarNode) else ScalarNode(1, 1, 0, 0)
+        if not isinstance(scalar.value, str) or "${" not in scalar.text:
+            return scalar.value
+        template = self.template(scalar, pointer)
+        if template.expressions or not template.parts:
+            return template
+        return template.parts[0].text  # only escapes: `$${` has become `${`
+
+    def _entry(self, key: str, entry: tuple[ScalarNode, Node], pointer: str) -> object:
+        inner = join_pointer(pointer, key)
+        if "${" in key:
+            self.complain(entry[0], inner, "A key is not evaluated.", "put the expression into the value")
+        return self._tree(entry[1], inner)
+
+    def path_of(self, reference: str, node: Node, pointer: str) -> str | None:
+        """Return the path that a file reference means; None after a problem."""
+        try:
+            return resolve(reference, self.file)
+        except FileRefused as error:
+            self.complain(node, pointer, error.message, error.suggestion)
+            return None
+
+    def content(self, reference: str, node: Node, pointer: str) -> tuple[str, bytes] | None:
+        """Return path and content of a file that is referred to; None after a problem."""
+        path = self.path_of(reference, node, pointer)
+        if path is None:
+            return None
+        try:
+            return path, self.files.read(path)
+        except FileRefused as error:
+            self.complain(node, pointer, error.message, error.suggestion)
+            return None
+
+    def text(self, reference: str, node: Node, pointer: str) -> str:
+        """Return the text of a file that is referred to; empty after a problem."""
+        found = self.content(reference, node, pointer)
+        if found is None:
+            return ""
+        try:
+            text = found[1].decode("utf-8-sig")
+        except UnicodeDecodeError:
+            self.complain(node, pointer, f"The file `{shown(reference)}` is not UTF-8 text.")
+            return ""
+        if looks_secret(text):
+            self.complain(node, pointer, f"The file `{shown(reference)}` holds what looks like a secret.")
+            return ""
+        return text
+
+
+def scalar_value(node: Node) -> JsonValue:
+    """Return the value of a scalar; None for a list or mapping."""
+    return node.value if isinstance(node, ScalarNode) else None
