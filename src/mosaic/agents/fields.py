@@ -5,8 +5,8 @@ from collections.abc import Callable
 from difflib import get_close_matches
 
 from mosaic.agents.document import Place, safe_relative
-from mosaic.core.redaction import looks_secret
 from mosaic.core.errors import Problem
+from mosaic.core.redaction import looks_secret
 from mosaic.core.values import JsonObject, JsonValue
 
 __all__ = ["Fields", "ReadFile", "kind_of", "reason_of"]
@@ -29,17 +29,20 @@ class Fields:
         self.problems: list[Problem] = []
 
     def complain(self, message: str, *keys: str | int, suggestion: str | None = None) -> None:
+        """Note a problem with the value under `keys`."""
         self.problems.append(self.place.problem(message, *keys, suggestion=suggestion))
 
     def unknown(self, value: JsonObject, known: tuple[str, ...], *keys: str) -> None:
+        """Note every key of `value` that is not known, with the nearest that is."""
         for key in value:
             if key not in known:
                 near = get_close_matches(key, known, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-                self.complain(f"Unknown key {key[:60]!r}." if not looks_secret(key) else "Unknown key.",
-                               *keys, key, suggestion=hint)  # fmt: skip
+                shown = "Unknown key." if looks_secret(key) else f"Unknown key {key[:60]!r}."
+                self.complain(shown, *keys, key, suggestion=hint)
 
     def secrets(self, value: JsonValue, keys: tuple[str | int, ...]) -> None:
+        """Note every text under `value` that looks like a secret."""
         if isinstance(value, str) and looks_secret(value):
             hint = "take it out, and put it in the environment or the provider's configuration"
             self.complain("This looks like a secret; a definition never holds one.", *keys, suggestion=hint)
@@ -56,6 +59,7 @@ class Fields:
         expected: str = "letters, digits, _ and -, at most 48",
         keys: tuple[str, ...] = (),
     ) -> str | None:
+        """Return a text, None when it is not there or not right."""
         value = (self.value if within is None else within).get(key)
         if value is None:
             return None
@@ -74,6 +78,7 @@ class Fields:
         pattern: re.Pattern[str] | None = None,
         expected: str = "letters, digits, _ and -",
     ) -> tuple[str, ...]:
+        """Return a list of texts without repetitions; one text may list them with commas."""
         keys = (key,) if within is self.value else (self._parent(within), key)
         value = within.get(key)
         if value is None:
@@ -97,6 +102,7 @@ class Fields:
         return next((key for key, value in self.value.items() if value is within), "")
 
     def integer(self, key: str, default: int, low: int, high: int) -> int:
+        """Return a whole number in its bounds, else the default."""
         value = self.value.get(key)
         if value is None:
             return default
@@ -105,7 +111,8 @@ class Fields:
             return default
         return value
 
-    def object(self, key: str) -> JsonObject:
+    def mapping(self, key: str) -> JsonObject:
+        """Return a mapping, empty when it is not there or none."""
         value = self.value.get(key)
         if value is None:
             return {}
@@ -115,11 +122,13 @@ class Fields:
         return value
 
     def group(self, key: str, known: tuple[str, ...]) -> JsonObject:
-        value = self.object(key)
+        """Return a mapping that may hold the `known` keys only."""
+        value = self.mapping(key)
         self.unknown(value, known, key)
         return value
 
     def file(self, name: str, *keys: str) -> str:
+        """Return the text of a file beside the definition, empty when it cannot be had."""
         if self.read_file is None or not safe_relative(name):
             self.complain(
                 f"{name[:80]!r} is not a file beside the definition.", *keys, suggestion="a relative path"

@@ -30,7 +30,7 @@ class AgentJob:
         task_kind: chooses among the spec's models.
         models: candidates that replace the spec's (an override of the run).
         peers: one line about each agent that this one may hand over to.
-        limits: bounds below the spec's own.
+        limits: bounds that replace the spec's own where they are set.
     """
 
     spec: AgentSpec
@@ -57,12 +57,12 @@ class AgentJob:
     @property
     def max_turns(self) -> int:
         """Model answers that the job may take."""
-        return min(self.limits.max_turns or self.spec.max_turns, self.spec.max_turns)
+        return self.limits.max_turns or self.spec.max_turns
 
     @property
     def context_tokens(self) -> int:
         """Estimated tokens that one request may have."""
-        return min(self.limits.context_tokens or self.spec.context_tokens, self.spec.context_tokens)
+        return self.limits.context_tokens or self.spec.context_tokens
 
     def to_json(self) -> JsonObject:
         """Return the job as a JSON object, without toolbox and policy: the worker resolves those itself."""

@@ -1,17 +1,18 @@
 """One agent's job as a conversation: what the model is sent, what its answer means, when the job is over.
 
 This is the part that a replay repeats. It holds the canonical messages and the turn state, and reaches the world
-through two doors only: every model answer is the effect ``turn<k>/model``, every tool call the effect
+through two doors only: every model answer is the effect ``turn<k>/model/<attempt>``, every tool call the effect
 ``turn<k>/tool/<index>``. The moves between states are journaled in the same commits: that of a model answer also
 writes the moves before and after it, what was said, and the conversation's row.
 
 Which step follows which is decided by a backend: `mosaic.agents.backends.model`.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Literal, cast
 
+from mosaic.agents.along import WritingAlong
 from mosaic.agents.answers import AnswerContract
 from mosaic.agents.conduct import Repairs, Repetition
 from mosaic.agents.context_window import ContextWindow
@@ -21,6 +22,7 @@ from mosaic.agents.jobs import AgentJob
 from mosaic.agents.schemas import TurnUsage
 from mosaic.agents.toolcalls import JobTools
 from mosaic.agents.turns import Trigger, TurnMachine
+from mosaic.agents.verdicts import NO_ANSWER, Verdict, judge, normalised
 from mosaic.core.errors import ContractViolation, ModelRefused, MosaicError
 from mosaic.core.values import JsonValue
 from mosaic.engine import EffectCall, Effects, Outcome, Safety
@@ -31,34 +33,18 @@ from mosaic.providers.ai import (
     Message,
     ModelRequest,
     ModelResponse,
-    TextPart,
     ToolCallPart,
     ToolCallResponsePart,
 )
 from mosaic.storage import Write
 
-__all__ = ["JobLoop", "Settled", "Verdict"]
+__all__ = ["JobLoop", "Settled"]
 
 _SAID_LIMIT = 2000
-_EMPTY = "(no answer)"
 
 
 class Settled(Exception):
     """The job is over or pauses; `JobLoop.ending` says how."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one model answer means.
-
-    Attributes:
-        kind: ``calls`` tools; ``final``, `value` is the answer; ``wrong``, `problem` goes back to the model;
-            ``refused``.
-    """
-
-    kind: Literal["calls", "final", "wrong", "refused"]
-    value: JsonValue = None
-    problem: str = ""
 
 
 class JobLoop:
@@ -71,7 +57,7 @@ class JobLoop:
         verdict: of the newest model answer.
         ending: how the job settled: ``answer``, ``handoff``, ``approval``; None while it goes on.
         output: the answer.
-        model: ``<provider>:<model>``.
+        model: ``<provider>:<model>``, the one that answered last.
     """
 
     def __init__(
@@ -80,7 +66,7 @@ class JobLoop:
         *,
         effects: Effects,
         inference: Inference,
-        model: str,
+        models: Sequence[str],
         system: str,
         task: str,
         tools: JobTools,
@@ -100,7 +86,8 @@ class JobLoop:
         self._job = job
         self._effects = effects
         self._inference = inference
-        self.model = model
+        self.model = models[0]
+        self._models = tuple(models)
         self._system = Message.of("system", system)
         self._contract = contract
         self._log = log
@@ -175,14 +162,12 @@ class JobLoop:
     async def _ask(self) -> ModelResponse:
         turn = self.machine.turn
         limits, spec = self._job.limits, self._job.spec
-        vendor_model = self.model.partition(":")[2]
-        bounds = [bound for bound in (limits.max_output_tokens, spec.max_output_tokens) if bound]
         request = ModelRequest(
-            model=vendor_model,
+            model="",  # the model door writes the name of the model it asks
             messages=(self._system, *self.messages),
             tools=self.tools.definitions,
             output_schema=self._contract.schema if self._contract.strategy == "native" else None,
-            max_output_tokens=min(bounds) if bounds else None,
+            max_output_tokens=limits.max_output_tokens or spec.max_output_tokens,
             temperature=spec.temperature,
             timeout_s=limits.timeout_s or 120.0,
             metadata={"agent": spec.name, "path": self._effects.path},
@@ -198,10 +183,10 @@ class JobLoop:
             return (*news, *self._moves(), *self._message_event()), (self._row(),)
 
         response = await self._inference.complete(
-            cast(Effects, _Along(self._effects, along)),
+            cast(Effects, WritingAlong(self._effects, along)),
             f"turn{turn}/model",
             self._window.fit(request),
-            model=self.model,
+            model=self._models,
             agent=spec.name,
             on_delta=self._on_delta,
         )
@@ -219,7 +204,7 @@ class JobLoop:
 
     def _accept(self, response: ModelResponse) -> None:
         """Take an answer into the conversation. Depends on nothing but the answer and what came before it."""
-        message = self._normalised(response.message)
+        message = normalised(response.message, earlier=self.messages, prefix=f"call_{self.machine.turn}_")
         self.messages.append(message)
         self.usage = replace(
             self.usage,
@@ -227,47 +212,16 @@ class JobLoop:
             input_tokens=self.usage.input_tokens + response.usage.input_tokens,
             output_tokens=self.usage.output_tokens + response.usage.output_tokens,
         )
+        self.model = f"{response.provider}:{response.model}"
         self._calls = message.tool_calls
         self._results = {}
         self.tools.begin_turn()
-        self.verdict = self._judge(response)
+        self.verdict = judge(response, self._contract)
         if self.verdict.kind == "calls":
             self.machine.move(Trigger.TOOL_CALL)
         elif self.verdict.kind == "final":
             self.output = self.verdict.value
             self.machine.move(Trigger.COMPLETE)
-
-    def _normalised(self, message: Message) -> Message:
-        """Return the answer with an id of its own for every call, and with some text if it has nothing at all."""
-        known = {call.id for earlier in self.messages for call in earlier.tool_calls}
-        parts = []
-        for part in message.parts:
-            if isinstance(part, ToolCallPart):
-                if not part.id or part.id in known:
-                    part = replace(part, id=f"call_{self.machine.turn}_{len(known)}")
-                known.add(part.id)
-            parts.append(part)
-        if not message.text.strip() and not message.tool_calls:
-            parts = [part for part in parts if not isinstance(part, TextPart)] + [TextPart(_EMPTY)]
-        return Message("assistant", tuple(parts))
-
-    def _judge(self, response: ModelResponse) -> Verdict:
-        if response.finish_reason == "content_filter":
-            return Verdict("refused")
-        if response.message.tool_calls:
-            return Verdict("calls")
-        if response.finish_reason == "length":
-            return Verdict(
-                "wrong", problem="Your answer was cut off at the length limit. Give a shorter one."
-            )
-        if response.finish_reason == "error":
-            return Verdict("wrong", problem="Your answer broke off. Give it again.")
-        if not response.message.text.strip():
-            return Verdict("wrong", problem="Your answer was empty. Call a tool or give your answer.")
-        checked = self._contract.check_text(response.message.text)
-        if checked.problem is not None:
-            return Verdict("wrong", problem=checked.problem)
-        return Verdict("final", checked.value)
 
     async def _settle_turn(self) -> None:
         """End the turn before: give the model its results or its mistakes, or end the job."""
@@ -313,7 +267,7 @@ class JobLoop:
         """Allow the model another try: within its own limit and the run's one retry budget."""
         turn = self.machine.turn
         self._repairs.wrong(what, said=said, turn=turn)
-        if self._effects.is_recorded(f"turn{turn + 1}/model"):
+        if self._effects.is_recorded(f"turn{turn + 1}/model/1"):
             return  # paid for before
         name = f"turn{turn}/repair"
         left = await self._effects.take_retry(name)
@@ -368,7 +322,7 @@ class JobLoop:
 
     def _message_event(self) -> tuple[NewEvent, ...]:
         text = self.messages[-1].text.strip()
-        if not text or text == _EMPTY:
+        if not text or text == NO_ANSWER:
             return ()
         data = {"agent": self._job.spec.name, "turn": self.machine.turn, "text": text[:_SAID_LIMIT]}
         return (NewEvent("agent.message", {**data, "truncated": len(text) > _SAID_LIMIT}),)
@@ -381,28 +335,3 @@ class JobLoop:
 
     def _row(self) -> Write:
         return self._log.row(self.machine.state, turns=self.machine.turn, model=self.model)
-
-
-class _Along:
-    """An effect scope that adds our events and writes to the one effect made through it."""
-
-    def __init__(
-        self,
-        effects: Effects,
-        along: Callable[[JsonValue], Awaitable[tuple[Sequence[NewEvent], Sequence[Write]]]],
-    ) -> None:
-        self._effects = effects
-        self._along = along
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._effects, name)
-
-    async def effect(
-        self, name: str, call: Callable[[EffectCall], Awaitable[Outcome]], **options: Any
-    ) -> JsonValue:
-        async def extended(made: EffectCall) -> Outcome:
-            outcome = await call(made)
-            events, writes = await self._along(outcome.result)
-            return replace(outcome, events=(*outcome.events, *events), writes=(*outcome.writes, *writes))
-
-        return await self._effects.effect(name, extended, **options)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from mosaic.agents.answers import AnswerContract
 from mosaic.agents.conduct import Repairs
-from mosaic.agents.conversations import Conversations
+from mosaic.agents.conversations import ConversationLog, Conversations
 from mosaic.agents.jobs import AgentJob
 from mosaic.agents.loop import JobLoop
 from mosaic.agents.prompting import Marks, system_prompt, task_message
@@ -16,9 +16,10 @@ from mosaic.agents.toolcalls import JobTools, offered_tools
 from mosaic.agents.turns import Trigger, TurnMachine
 from mosaic.core.errors import Cancelled, Fenced, MosaicError, Unsupported
 from mosaic.core.redaction import Redactor
+from mosaic.core.values import JsonObject
 from mosaic.engine import EffectCall, Effects, Outcome, Safety
 from mosaic.events import NewEvent
-from mosaic.inference import Inference
+from mosaic.inference import Inference, split_reference
 from mosaic.providers.ai import Delta
 from mosaic.tools import ToolDoor, ToolSpec
 
@@ -38,7 +39,11 @@ class Scope(Protocol):
 
 
 class AgentRunner:
-    """Runs jobs. One instance serves many jobs at once."""
+    """Runs jobs. One instance serves many jobs at once.
+
+    Args:
+        on_delta: makes answers stream, and is told their pieces.
+    """
 
     def __init__(
         self,
@@ -67,11 +72,12 @@ class AgentRunner:
         Raises:
             Unsupported: if the agent is a coding agent (``acp``).
             InvalidInput: if a tool it needs does not exist.
-            ContractViolation: if the model cannot be put right within the agent's repairs, or uses up its turns.
+            ContractViolation: if the model cannot be put right within the agent's repairs and the run's retry
+                budget, repeats itself, or uses up its turns.
             ModelRefused: if the model declines to answer.
             MosaicError: as `Inference.complete` and `ToolDoor.call`.
         """
-        spec = job.spec
+        spec, effects = job.spec, execution.effects
         if spec.acp is not None:
             raise Unsupported(
                 f"Agent {spec.name!r} is a coding agent (acp: {spec.acp}); this version runs only agents with a model.",
@@ -80,47 +86,57 @@ class AgentRunner:
             )
         offered = offered_tools(job)
         machine = TurnMachine(spec.name)
-        begun: list[JobLoop] = []
+        log = self._conversations.log(effects.ctx, effects.run_id, effects.path, agent=spec.name)
+        start = await self._begin(effects, job, machine, log)
+        loop = self._loop(effects, job, offered, start, machine=machine, log=log)
         try:
-            loop = await self._begin(execution.effects, job, offered, machine)
-            begun.append(loop)
-            return await self._drive(loop, machine)
+            return await self._drive(loop)
         except (Cancelled, Fenced):
             raise
         except MosaicError as error:
-            if begun:
-                await begun[0].fail(error)
+            await loop.fail(error)
             raise
 
     async def _begin(
-        self, effects: Effects, job: AgentJob, offered: Mapping[str, ToolSpec], machine: TurnMachine
-    ) -> JobLoop:
+        self, effects: Effects, job: AgentJob, machine: TurnMachine, log: ConversationLog
+    ) -> JsonObject:
         """Choose the model, draw the marks, register the agent: one commit, made once."""
-        log = self._conversations.log(effects.ctx, effects.run_id, effects.path, agent=job.spec.name)
         machine.move(Trigger.SPAWN, Trigger.INVOKE)
         moves = tuple(NewEvent("agent.turn", move.to_json()) for move in machine.take_unwritten())
 
         async def begin(_call: EffectCall) -> Outcome:
             model = await self._inference.resolve(job.model_candidates)
-            row = log.row(machine.state, turns=0, model=model)
-            registered = self._registry.registration(effects.ctx, job.spec)
-            return Outcome(
-                {"model": model, "marks": secrets.token_hex(4)}, events=moves, writes=(registered, row)
+            writes = (
+                self._registry.registration(effects.ctx, job.spec),
+                log.row(machine.state, turns=0, model=model),
             )
+            return Outcome({"model": model, "marks": secrets.token_hex(4)}, events=moves, writes=writes)
 
         start = await effects.effect("begin", begin, safety=Safety.REPEATABLE)
         if not isinstance(start, dict):
-            raise TypeError("the effect 'begin' holds no object")
-        model, marks = str(start["model"]), Marks(str(start["marks"]))
-        contract = AnswerContract(
-            job.spec.output_schema, native=self._inference.capabilities(model).structured_output
-        )
+            raise TypeError("the effect 'begin' is recorded as an object")
+        return start
+
+    def _loop(
+        self,
+        effects: Effects,
+        job: AgentJob,
+        offered: Mapping[str, ToolSpec],
+        start: JsonObject,
+        *,
+        machine: TurnMachine,
+        log: ConversationLog,
+    ) -> JobLoop:
+        marks = Marks(str(start["marks"]))
+        models = self._candidates(str(start["model"]), job.model_candidates)
+        native = all(self._inference.capabilities(model).structured_output for model in models)
+        contract = AnswerContract(job.spec.output_schema, native=native)
         tools = JobTools(job, offered, door=self._door, effects=effects, marks=marks, contract=contract)
         return JobLoop(
             job,
             effects=effects,
             inference=self._inference,
-            model=model,
+            models=models,
             system=system_prompt(
                 job.spec, marks=marks, peers=job.peers, handoffs=tools.handoffs, answer_rule=contract.rule
             ),
@@ -133,20 +149,34 @@ class AgentRunner:
             on_delta=self._listener(effects, job.spec.name),
         )
 
+    def _candidates(self, chosen: str, named: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the chosen model, and those named after it that could stand in when it cannot answer."""
+        found = [chosen]
+        for model in named[named.index(chosen) + 1 :] if chosen in named else ():
+            try:
+                self._inference.capabilities(model)
+            except MosaicError:
+                continue  # of a provider that is not installed
+            if split_reference(model)[1] is not None:
+                found.append(model)
+        return tuple(found)
+
     def _listener(self, effects: Effects, agent: str) -> Callable[[Delta], None] | None:
         told = self._on_delta
         return None if told is None else lambda delta: told(effects, agent, delta)
 
-    async def _drive(self, loop: JobLoop, machine: TurnMachine) -> AgentOutcome:
+    async def _drive(self, loop: JobLoop) -> AgentOutcome:
         from mosaic.agents.backends.model import drive  # noqa: PLC0415 - pydantic-ai takes half a second to import
 
         await drive(loop)
+        turns = loop.machine.turn
         if loop.ending == "approval":
-            waiting = tuple(dict.fromkeys(loop.tools.waiting[index] for index in sorted(loop.tools.waiting)))
-            return NeedsApproval(waiting, machine.turn)
-        if machine.unwritten:
+            return NeedsApproval(
+                tuple(dict.fromkeys(id_ for _, id_ in sorted(loop.tools.waiting.items()))), turns
+            )
+        if loop.machine.unwritten:
             await loop.write("end")
-        if loop.tools.handoff is not None:
+        if loop.tools.handoff is not None and loop.ending == "handoff":
             context = loop.tools.handoff
-            return HandedOff(context.next_agent, context, loop.messages_ref, loop.usage, machine.turn)
-        return Completed(loop.output, loop.messages_ref, loop.usage, machine.turn, loop.model)
+            return HandedOff(context.next_agent, context, loop.messages_ref, loop.usage, turns)
+        return Completed(loop.output, loop.messages_ref, loop.usage, turns, loop.model)

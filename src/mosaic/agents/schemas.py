@@ -169,7 +169,7 @@ def _jsonable(value: Any) -> JsonValue:
 
 @dataclass(frozen=True, slots=True)
 class AgentLimits:
-    """Bounds that a job sets below its agent's own; None leaves the agent's.
+    """Bounds that a job sets in place of its agent's own; None leaves the agent's.
 
     Attributes:
         max_turns: model answers in this job.

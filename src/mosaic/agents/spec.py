@@ -1,25 +1,22 @@
 """Agent definitions: a YAML mapping, in a workflow or a file of its own, or Markdown with front matter."""
 
 import re
-from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from mosaic.agents.document import Document, Place, read_markdown, read_yaml, safe_relative
+from mosaic.agents.document import Document, Place, read_markdown, read_yaml
+from mosaic.agents.fields import Fields, ReadFile, kind_of, reason_of
 from mosaic.agents.schemas import AgentSpec
 from mosaic.core.errors import InvalidDefinition, Problem
 from mosaic.core.redaction import looks_secret
 from mosaic.core.values import JsonObject, JsonValue
-from mosaic.tools.policy import policy_problems
+from mosaic.providers.catalog import DEFAULT_PROVIDERS
 
 __all__ = ["AGENT_KEYS", "AgentSpec", "check_agent", "load_agent", "parse_agent"]
 
-ReadFile = Callable[[str], str]
-
 _MAX_FILE_BYTES = 1_000_000
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,47}")
-_MODEL = re.compile(r"[a-z][a-z0-9_-]*:\S+")
+_MODEL = re.compile(r"[a-z][a-z0-9_-]*:\S+|default|" + "|".join(DEFAULT_PROVIDERS))
 _ID = re.compile(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+){2,}")
 _CAPABILITY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 _TOOL = re.compile(r"[A-Za-z0-9_.*?\[\]:/-]{1,128}")
@@ -168,7 +165,7 @@ class _AgentParser(Fields):
             ),
             policies=self._policies(),
             acp=self.text("acp", pattern=_NAME),
-            isolation=self.object("isolation"),
+            isolation=self.mapping("isolation"),
             id=self.text("id", pattern=_ID, expected="DOMAIN-ROLE-NAME, for example CORE-CODER-ADA"),
             version=self._version(),
             expertise=self.texts("expertise", self.value),
@@ -229,7 +226,11 @@ class _AgentParser(Fields):
         return {**groups, "offered": tuple(dict.fromkeys(offered))}
 
     def _policies(self) -> dict[str, str]:
-        rules = self.object("policies")
+        rules = self.mapping("policies")
+        if not rules:
+            return {}
+        from mosaic.tools.policy import policy_problems  # noqa: PLC0415 - brings the engine along; few agents need it
+
         for found in policy_problems(rules):
             key = found.path.removeprefix("policies.")
             self.complain(found.message, "policies", key, suggestion=found.suggestion)
@@ -275,9 +276,7 @@ class _AgentParser(Fields):
         if not isinstance(schema, dict):
             return None
         if remote := _foreign_reference(schema):
-            self.complain(
-                f"A $ref inside a schema stays inside it ('#/...'), not {remote[:80]!r}.", "output"
-            )
+            self.complain(f"A $ref inside a schema stays inside it ('#/...'), not {remote[:80]!r}.", "output")
             return None
         try:
             Draft202012Validator.check_schema(schema)
@@ -293,8 +292,6 @@ class _AgentParser(Fields):
             self.complain("An agent is either a model (model) or a coding agent (acp), not both.", "acp")
         if spec.acp is None and spec.isolation:
             self.complain("isolation is for coding agents (acp).", "isolation")
-
-
 
 
 def _foreign_reference(value: JsonValue) -> str | None:

@@ -70,16 +70,17 @@ class CostRepository:
     def reserve(self, tx: SyncTransaction, asked: Asked) -> Reservation | Refused:
         """Set an amount aside, if the budget has room for it: one conditional update, so nobody can pass the limit."""
         root = self._root(tx, asked)
-        before = tx.row(
-            _reservations(asked.tenant, asked.run_id, asked.key).order_by(reservation.c.turn.desc())
-        )
+        query = _reservations(asked.tenant, asked.run_id, asked.key)
+        before = tx.row(query.order_by(reservation.c.turn.desc()).limit(1))
         if before is not None and before["token"] == asked.token:
             return _reservation(before, repeated=int(before["turn"]) > 1)
-        lost = before is not None and before["status"] == "open"
-        if before is not None and lost:
-            self._lose(tx, _reservation(before), forget=asked.forget_lost)
+        lost = _reservation(before) if before is not None and before["status"] == "open" else None
+        if lost is not None and asked.forget_lost:
+            self.release(tx, lost)
         if tx.execute(_take(asked, root)).rowcount != 1:
             return _refused(tx.row(_budget(asked.tenant, root)), root)
+        if lost is not None:
+            self.end(tx, lost, "unconfirmed")  # changes nothing when it was released
         turn = int(before["turn"]) + 1 if before is not None else 1
         tx.execute(
             insert(reservation).values(
@@ -89,7 +90,7 @@ class CostRepository:
         )  # fmt: skip
         money = Money(asked.nanos or 0)
         return Reservation(
-            asked.tenant, asked.run_id, asked.key, turn, root, money, asked.tokens, repeated=lost
+            asked.tenant, asked.run_id, asked.key, turn, root, money, asked.tokens, lost is not None
         )
 
     def _root(self, tx: SyncTransaction, asked: Asked) -> str:
@@ -105,12 +106,6 @@ class CostRepository:
             )
             found = tx.scalar(query)
         return str(found)
-
-    def _lose(self, tx: SyncTransaction, lost: Reservation, *, forget: bool) -> None:
-        if forget:
-            self.release(tx, lost)
-        else:
-            self.end(tx, lost, "unconfirmed")
 
     def end(self, tx: SyncTransaction, held: Reservation, status: str) -> bool:
         """Give an open reservation its last status; say whether it was open."""

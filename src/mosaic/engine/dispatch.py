@@ -51,7 +51,12 @@ def make_dispatch_engine(database: Database) -> Engine:
     def connected(connection: object, _record: ConnectionPoolEntry) -> None:
         # The driver begins a transaction at the first write, at once as a writer; reads take no lock.
         connection.isolation_level = "IMMEDIATE"  # type: ignore[attr-defined]  # a sqlite3.Connection
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "busy_timeout = 10000", "foreign_keys = ON"):
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = NORMAL",
+            "busy_timeout = 10000",
+            "foreign_keys = ON",
+        ):
             connection.execute(f"PRAGMA {pragma}")  # type: ignore[attr-defined]  # a sqlite3.Connection
 
     return engine
@@ -77,7 +82,9 @@ class Dispatch:
                 row.workflow_id, row.id, queue=row.queue, priority=row.priority, partition=row.tenant_id
             )
 
-    async def reconcile(self, *, older_than_s: float, busy: Callable[[str], bool], queues: Mapping[str, object]) -> int:
+    async def reconcile(
+        self, *, older_than_s: float, busy: Callable[[str], bool], queues: Mapping[str, object]
+    ) -> int:
         """Start what is open by our rows and unknown to DBOS; return how many there were.
 
         That happens when a process dies between the two, and when DBOS' file is lost or restored.

@@ -13,7 +13,9 @@ __all__ = ["Fence"]
 class Fence:
     """Makes every write transaction of this process check that its node lives."""
 
-    def __init__(self, database: Database, dispatch_engine: Engine, *, node_id: str, lease_ttl_s: float) -> None:
+    def __init__(
+        self, database: Database, dispatch_engine: Engine, *, node_id: str, lease_ttl_s: float
+    ) -> None:
         self._database = database
         # Transactions that begin by themselves, and the batches of the group committer.
         self._engines = (dispatch_engine, database._engine.sync_engine)

@@ -72,8 +72,8 @@ class Lease:
         # Since when our heartbeats have succeeded without a gap: after an outage everybody looks dead.
         self._steady_since: float | None = None
 
-    def start(self) -> None:
-        """Write this node's row and the first heartbeat, then keep beating. Blocks for the first one."""
+    def enter(self) -> None:
+        """Write this node's row, then keep it beating. Blocks for the first heartbeat."""
         with self._connect() as connection:
             connection.execute(
                 ENTER,
@@ -84,11 +84,19 @@ class Lease:
                     "app_version": self._settings.app_version,
                 },
             )
+        # A node that has just come has no outage behind it.
         self._steady_since = time.monotonic() - self._settings.lease_ttl_s
-        for name, work in (("engine-heartbeat", self._beat), ("engine-sweep", self._sweep_dead)):
-            thread = threading.Thread(target=work, name=name, daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        self._thread("engine-heartbeat", self._beat)
+
+    def start_sweeping(self) -> None:
+        """Begin to look for dead nodes and adopt their work."""
+        self._thread("engine-sweep", self._sweep_dead)
+        self._sweep.set()
+
+    def _thread(self, name: str, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def wake_sweep(self) -> None:
         """Look for dead nodes now instead of at the next heartbeat."""

@@ -49,7 +49,8 @@ def check_fence(connection: Connection, node_id: str, *, idle_ms: int) -> None:
     row = connection.execute(_FENCE, {"id": node_id, "idle_ms": str(idle_ms)}).first()
     if row is None or row.dead:
         raise Fenced(
-            f"Node {node_id} lost its lease: it was declared dead and another node has its work.", node=node_id
+            f"Node {node_id} lost its lease: it was declared dead and another node has its work.",
+            node=node_id,
         )
 
 

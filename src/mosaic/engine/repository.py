@@ -173,14 +173,14 @@ class EngineRepository:
         return (
             update(execution)
             .where(execution.c.id == row.id, execution.c.status.in_(_OPEN))
-            .values(
-                status=status, error_code=error_code, crashes=row.crashes, parked=False, finished_at=now
-            )
+            .values(status=status, error_code=error_code, crashes=row.crashes, parked=False, finished_at=now)
         )
 
     async def lives(self, tx: Transaction, node: str) -> bool:
         """Say whether a node is not dead."""
-        return await tx.scalar(select(executor.c.id).where(executor.c.id == node, ~executor.c.dead)) is not None
+        return (
+            await tx.scalar(select(executor.c.id).where(executor.c.id == node, ~executor.c.dead)) is not None
+        )
 
     def park(self, execution_id: str, *, parked: bool) -> Executable:
         """Return the write that says whether an execution only waits."""
@@ -229,7 +229,12 @@ class EngineRepository:
             path: only the executions at this path and below; None for the whole run, for ever.
         """
         if path is None:
-            row = {"tenant_id": ctx.tenant, "run_id": run_id, "requested_by": str(ctx.actor), "requested_at": now}
+            row = {
+                "tenant_id": ctx.tenant,
+                "run_id": run_id,
+                "requested_by": str(ctx.actor),
+                "requested_at": now,
+            }
             await tx.execute(self._insert(cancellation).values(row).on_conflict_do_nothing())
         scope: ColumnElement[bool] = and_(execution.c.run_id == run_id, execution.c.tenant_id == ctx.tenant)
         if path is not None:
@@ -258,7 +263,15 @@ class EngineRepository:
     # Signals
 
     async def add_signal(
-        self, tx: Transaction, ctx: Context, run_id: str, name: str, payload: JsonValue, *, many: bool, now: datetime
+        self,
+        tx: Transaction,
+        ctx: Context,
+        run_id: str,
+        name: str,
+        payload: JsonValue,
+        *,
+        many: bool,
+        now: datetime,
     ) -> bool:
         """Write a signal; false when the one signal of its name is there already."""
         number = 0
@@ -309,7 +322,9 @@ class EngineRepository:
             )
         )
 
-    def take_retry(self, tx: SyncTransaction, tenant: str, run_id: str, key: str, *, budget: int) -> int | None:
+    def take_retry(
+        self, tx: SyncTransaction, tenant: str, run_id: str, key: str, *, budget: int
+    ) -> int | None:
         """Pay for a retry once; return what is left, or None when the budget was empty."""
         paid = select(retry.c.retries_left).where(
             retry.c.key == key, retry.c.run_id == run_id, retry.c.tenant_id == tenant
@@ -322,7 +337,9 @@ class EngineRepository:
         left = tx.scalar(
             update(retry_budget)
             .where(
-                retry_budget.c.retries_left > 0, retry_budget.c.run_id == run_id, retry_budget.c.tenant_id == tenant
+                retry_budget.c.retries_left > 0,
+                retry_budget.c.run_id == run_id,
+                retry_budget.c.tenant_id == tenant,
             )
             .values(retries_left=retry_budget.c.retries_left - 1)
             .returning(retry_budget.c.retries_left)
@@ -344,5 +361,3 @@ def _unchanged(row: ExecutionRow) -> ColumnElement[bool]:
 
 def _signals(tenant: str, run_id: str, name: str) -> Sequence[ColumnElement[bool]]:
     return (signal.c.name == name, signal.c.run_id == run_id, signal.c.tenant_id == tenant)
-
-

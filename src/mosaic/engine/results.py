@@ -6,15 +6,11 @@ from mosaic.core.context import Context
 from mosaic.core.errors import Cancelled, NotFound, StepFailed, TimedOut
 from mosaic.engine.repository import EngineRepository, ExecutionRow
 from mosaic.engine.schemas import ExecutionResult, ExecutionStatus
+from mosaic.engine.topics import execution_topic
 from mosaic.events import Bus, Journal
 from mosaic.storage import Database
 
-__all__ = ["Results", "execution_topic"]
-
-
-def execution_topic(execution_id: str) -> str:
-    """Return the bus topic of an execution's end."""
-    return f"execution:{execution_id}"
+__all__ = ["Results"]
 
 
 class Results:
@@ -58,19 +54,28 @@ class Results:
         """Return the result of a final execution."""
         status = ExecutionStatus(row.status)
         if status is ExecutionStatus.CANCELLED:
-            return ExecutionResult(status, error=Cancelled(f"Run {row.run_id} was cancelled.", run_id=row.run_id))
+            return ExecutionResult(
+                status, error=Cancelled(f"Run {row.run_id} was cancelled.", run_id=row.run_id)
+            )
         if status is ExecutionStatus.DEAD:
             return ExecutionResult(status, error=_dead(row))
         found = await self._journal.recorded(row.context(), row.run_id, prefix=row.result_key)
         recorded = found[row.result_key]
         return ExecutionResult.from_recorded(recorded.result, recorded.error)
 
+    async def is_recorded(self, row: ExecutionRow) -> bool:
+        """Say whether a result stands under the execution's key, whoever wrote it."""
+        found = await self._journal.recorded(row.context(), row.run_id, prefix=row.result_key)
+        return row.result_key in found
+
 
 def _dead(row: ExecutionRow) -> StepFailed:
     hint = "Look at why it ends the process, then requeue it: it keeps what it has recorded."
     if row.error_code == "not_found":
         message = f"Execution {row.id} needs the handler {row.handler!r}, which this version does not have."
-        return StepFailed(message, hint="Bring the handler back, then requeue the execution.", execution=row.id)
+        return StepFailed(
+            message, hint="Bring the handler back, then requeue the execution.", execution=row.id
+        )
     return StepFailed(
         f"The process of execution {row.id} crashed {row.crashes} times in a row under it.",
         hint=hint,

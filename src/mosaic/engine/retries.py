@@ -29,9 +29,7 @@ async def sleep_until(moment: datetime) -> None:
         await asyncio.sleep(min(left, _LONGEST_SLEEP_S))
 
 
-async def retry(
-    effects: "Effects", name: str, call: Callable[[int], Awaitable[T]], policy: RetryPolicy
-) -> T:
+async def retry(effects: "Effects", name: str, call: Callable[[int], Awaitable[T]], policy: RetryPolicy) -> T:
     """See `Effects.retrying`."""
     attempt = 1
     while True:
@@ -46,7 +44,9 @@ async def retry(
             plan = await _plan(effects, name, attempt, error, policy)
             if plan is None:
                 error.data["retries"] = "budget_empty"
-                error.hint = error.hint or "The run used up its retry budget; allow more, or look at the cause."
+                error.hint = (
+                    error.hint or "The run used up its retry budget; allow more, or look at the cause."
+                )
                 raise
         async with effects.waiting():
             await sleep_until(datetime.fromisoformat(plan["until"]))

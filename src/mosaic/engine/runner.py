@@ -11,9 +11,9 @@ from mosaic.core.errors import Cancelled, Fenced, InvalidInput, MosaicError, Tim
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.engine.execution import Execution, ExecutionHost, Handler
 from mosaic.engine.repository import EngineRepository, ExecutionRow
-from mosaic.engine.results import execution_topic
 from mosaic.engine.schemas import EngineSettings
 from mosaic.engine.scope import Halt, RunScope, to_the_end
+from mosaic.engine.topics import execution_topic
 from mosaic.events import Bus, Journal, NewEvent
 from mosaic.storage import Database
 
@@ -87,10 +87,9 @@ class Runner:
         """Note that an expected execution does not come."""
         self._fresh.pop(execution_id, None)
 
-    @property
-    def count(self) -> int:
-        """How many executions run here."""
-        return len(self._active)
+    def has(self, execution_id: str) -> bool:
+        """Say whether an execution runs here, or is about to."""
+        return execution_id in self._active or execution_id in self._fresh
 
     async def run(self, execution_id: str) -> bool:
         """Run an execution to its end; false when another process must go on with it."""

@@ -12,13 +12,13 @@ from mosaic.core.errors import InvalidInput, MosaicError, NotFound, Unavailable
 from mosaic.core.values import JsonObject
 from mosaic.engine.schedule_repository import ScheduleRepository
 from mosaic.engine.schemas import ScheduleInfo
+from mosaic.engine.topics import SCHEDULES
 from mosaic.events import Bus
 from mosaic.storage import Database, Transaction
 
 __all__ = ["Schedules", "next_firing", "previous_firing"]
 
 _log = logging.getLogger(__name__)
-_TOPIC = "schedules"
 _LONGEST_WAIT_S = 30.0
 
 Fire = Callable[[Transaction, Context, str, str, JsonObject], Awaitable[object]]
@@ -119,9 +119,16 @@ class Schedules:
         next_at = next_firing(cron, timezone, self._clock())
         async with self._database.transaction() as tx:
             await self._repository.put(
-                tx, ctx, name=name, cron=cron, timezone=timezone, handler=handler, input=input, next_at=next_at
+                tx,
+                ctx,
+                name=name,
+                cron=cron,
+                timezone=timezone,
+                handler=handler,
+                input=input,
+                next_at=next_at,
             )
-            self._bus.publish_in(tx, _TOPIC)
+            self._bus.publish_in(tx, SCHEDULES)
 
     async def remove(self, ctx: Context, name: str) -> None:
         """See `Engine.unschedule`."""
@@ -136,7 +143,7 @@ class Schedules:
 
     async def watch(self) -> None:
         """Fire what is due, for ever."""
-        with self._bus.subscribe(_TOPIC) as subscription:
+        with self._bus.subscribe(SCHEDULES) as subscription:
             while True:
                 wait_s = 1.0
                 try:

@@ -202,7 +202,14 @@ class RunScope:
         async def write() -> RecordedEffect:
             try:
                 shown = await self.journal.finish_effect(
-                    self.ctx, self.run_id, key, result=result, error=error, events=events, writes=writes, path=path
+                    self.ctx,
+                    self.run_id,
+                    key,
+                    result=result,
+                    error=error,
+                    events=events,
+                    writes=writes,
+                    path=path,
                 )
             except Conflict:
                 # Finished by another execution after all; what is recorded counts.

@@ -1,20 +1,16 @@
 """Signals: what a run is told from outside, once and durably."""
 
-
 from mosaic.core.clock import Clock
 from mosaic.core.context import Context
 from mosaic.core.errors import Conflict
 from mosaic.core.values import JsonValue
 from mosaic.engine.repository import EngineRepository
 from mosaic.engine.schemas import Signal
+from mosaic.engine.topics import signal_topic
 from mosaic.events import Bus, Journal, NewEvent
 from mosaic.storage import Database, Transaction
 
 __all__ = ["Signals"]
-
-
-def _topic(tenant: str, run_id: str) -> str:
-    return f"signal:{tenant}:{run_id}"
 
 
 class Signals:
@@ -41,20 +37,18 @@ class Signals:
         self, tx: Transaction, ctx: Context, run_id: str, name: str, payload: JsonValue, *, multi: bool
     ) -> None:
         """See `Engine.send_signal`."""
-        new = await self._repository.add_signal(
-            tx, ctx, run_id, name, payload, many=multi, now=self._clock()
-        )
+        new = await self._repository.add_signal(tx, ctx, run_id, name, payload, many=multi, now=self._clock())
         if not new:
             raise Conflict(f"Run {run_id} has been told {name!r} before.", run_id=run_id, name=name)
         data = {"name": name, "payload": payload}
         await self._journal.append(tx, ctx, [NewEvent("signal.received", data, run_id=run_id)])
-        self._bus.publish_in(tx, _topic(ctx.tenant, run_id))
+        self._bus.publish_in(tx, signal_topic(ctx.tenant, run_id))
 
     async def take(
         self, ctx: Context, run_id: str, name: str, *, taker: str, until: datetime | None
     ) -> Signal | None:
         """Wait for a signal and take it for the effect `taker`; None when `until` passes first."""
-        with self._bus.subscribe(_topic(ctx.tenant, run_id)) as subscription:
+        with self._bus.subscribe(signal_topic(ctx.tenant, run_id)) as subscription:
             while True:
                 async with self._database.transaction(read_only=True) as tx:
                     found = await self._repository.waiting_signal(tx, ctx.tenant, run_id, name, taker=taker)

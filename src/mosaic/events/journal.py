@@ -1,6 +1,7 @@
 """The journal: the one record of what happened, and of every effect's result."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 from mosaic.core.clock import Clock, now
 from mosaic.core.context import Context
@@ -178,9 +179,12 @@ class Journal:
         return found[1]
 
     async def _resolved(self, effect: RecordedEffect) -> RecordedEffect:
-        result = await self._payloads.resolve(effect.result)
-        error = await self._payloads.resolve(effect.error)
-        return RecordedEffect(effect.key, result, error, effect.started_only, effect.event_seq)
+        return replace(
+            effect,
+            result=await self._payloads.resolve(effect.result),
+            error=await self._payloads.resolve(effect.error),
+            intent=await self._payloads.resolve(effect.intent),
+        )
 
     async def _event_rows(
         self, ctx: Context, events: Sequence[NewEvent], *, run_id: str | None = None, path: str | None = None

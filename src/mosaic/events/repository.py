@@ -267,7 +267,8 @@ def _event(row: RowMapping) -> Event:
 
 
 def _effect(row: RowMapping) -> RecordedEffect:
+    started = row["status"] == "started"
     return RecordedEffect(
-        key=row["key"], result=row["result"], error=row["error"], started_only=row["status"] == "started",
-        event_seq=row["event_seq"],
+        key=row["key"], result=None if started else row["result"], error=row["error"], started_only=started,
+        event_seq=row["event_seq"], intent=row["result"] if started else None,
     )  # fmt: skip

@@ -83,6 +83,7 @@ class RecordedEffect:
         error: the error it ended with, as `MosaicError.to_json` writes it.
         started_only: it was begun and no answer is known.
         event_seq: the last event written with it; 0 when there was none.
+        intent: what `Journal.begin_effect` was told, while no answer is known.
     """
 
     key: str
@@ -90,3 +91,4 @@ class RecordedEffect:
     error: JsonObject | None
     started_only: bool
     event_seq: int
+    intent: JsonObject | None = None

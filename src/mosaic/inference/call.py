@@ -1,6 +1,8 @@
 """One attempt at one model call: set the cost aside, send, record the answer with its real cost."""
 
 import asyncio
+import hashlib
+import json
 import logging
 from collections.abc import Callable
 from contextlib import aclosing
@@ -11,7 +13,7 @@ from typing import Any
 from mosaic.core.context import Context
 from mosaic.core.errors import BudgetExceeded, ContractViolation, MosaicError, TimedOut
 from mosaic.core.money import ZERO, Money
-from mosaic.core.values import JsonObject, content_hash
+from mosaic.core.values import JsonObject
 from mosaic.cost import Cost, ModelCall, Reservation
 from mosaic.engine import EffectCall, Outcome
 from mosaic.events import NewEvent
@@ -295,11 +297,16 @@ class ModelAttempt:
             "tools": len(self._request.tools),
             "estimated_input_tokens": self._input_tokens,
             "max_output_tokens": self._request.max_output_tokens,
-            "hash": content_hash(self._given.to_json()),
+            "hash": _hash(self._given),
         }
 
     def _elapsed_ms(self) -> int:
         return round((monotonic() - self._started) * 1000)
+
+
+def _hash(request: ModelRequest) -> str:
+    """Return a hash of what decides the answer; text of any kind has one, lone surrogates included."""
+    return "sha256:" + hashlib.sha256(json.dumps(request.to_json(), sort_keys=True).encode()).hexdigest()
 
 
 def _attributes(

@@ -11,6 +11,10 @@ from mosaic.providers import ProviderHealth, ProviderRegistry
 __all__ = ["ModelChoice"]
 
 DEFAULT = "default"
+_HOW = (
+    "Set ANTHROPIC_API_KEY or OPENAI_API_KEY (with OPENAI_BASE_URL for a compatible server), or start Ollama; "
+    "`scripted:<file>` plays a script without any model."
+)
 
 
 class ModelChoice:
@@ -59,15 +63,7 @@ class ModelChoice:
 def _nothing_usable(tried: dict[str, ProviderHealth]) -> MosaicError:
     reasons = [f"{candidate}: {health.detail or health.status}" for candidate, health in tried.items()]
     hints = [health.hint for health in tried.values() if health.hint]
-    hint = " ".join(
-        dict.fromkeys(
-            [
-                *hints,
-                "Set ANTHROPIC_API_KEY or OPENAI_API_KEY (with OPENAI_BASE_URL for a compatible server), or start Ollama;"
-                " `scripted:<file>` plays a script without any model.",
-            ]
-        )
-    )
+    hint = " ".join(dict.fromkeys([*hints, _HOW]))
     if not tried:
         return InvalidInput("No model is named and none is configured.", hint=hint)
     return NotFound(f"No model can be used. {' '.join(reasons)}", hint=hint, tried=list(tried))

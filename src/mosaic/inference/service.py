@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from mosaic.core.errors import InvalidInput, MosaicError, NotFound
+from mosaic.core.errors import InvalidInput, MosaicError
 from mosaic.cost import Cost
 from mosaic.engine import Effects, RetryPolicy, Safety
 from mosaic.inference.call import CallSite, ModelAttempt
@@ -152,6 +152,8 @@ class Inference:
         """Return the models of every provider that can be used now; one that does not answer is left out."""
         found: list[ModelInfo] = []
         for name in self._registry.names():
+            if not (await self._registry.health(name)).usable:
+                continue
             try:
                 found += await self._registry.ai(name).models()
             except MosaicError as error:
@@ -180,7 +182,7 @@ def _guarded(on_delta: Callable[[Delta], None] | None) -> Callable[[Delta], None
             return
         try:
             on_delta(delta)
-        except Exception:
+        except Exception:  # noqa: BLE001  # anyone's callback; logged, and the paid answer goes on
             broken = True
             _log.exception("showing a streamed answer failed")
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from mosaic.engine.schemas import RetryPolicy
+from mosaic.engine import RetryPolicy
 from mosaic.providers.catalog import DEFAULT_PROVIDERS
 
 __all__ = ["InferenceSettings"]

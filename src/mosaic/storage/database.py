@@ -130,12 +130,12 @@ class Database:
         finally:
             self._writing.discard(task)
             self._gate.release()
-        transaction.committed()
 
     async def _commit(self, connection: AsyncConnection, transaction: Transaction) -> None:
         for announcer, topics in transaction.outbox():
             await announcer.announce(transaction, topics)
         await connection.commit()
+        transaction.committed()
 
     def _refuse_nested(self) -> None:
         if asyncio.current_task() in self._writing:

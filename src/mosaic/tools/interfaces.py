@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Protocol
 
 from mosaic.core.context import Context
-from mosaic.core.values import JsonObject
+from mosaic.core.values import JsonObject, JsonValue
+from mosaic.storage import Transaction
 from mosaic.tools.schemas import ToolResult, ToolSpec
 
-__all__ = ["CostSoFar", "Invocation", "Roles", "Tool"]
+__all__ = ["BaseTool", "CostSoFar", "Invocation", "Roles", "SignalSender", "Tool"]
 
 CostSoFar = Callable[[Context, str], Awaitable[str | None]]
 """Tells what a run has cost up to now, as text for a person; None when it is not known."""
@@ -17,6 +18,11 @@ CostSoFar = Callable[[Context, str], Awaitable[str | None]]
 
 def _silent(_line: str) -> None:
     """Drop a progress line."""
+
+
+async def _keep_nothing(_data: bytes) -> str | None:
+    """Drop output."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,7 @@ class Invocation:
         timeout_s: seconds the door gives it; the door enforces it, a tool may use it for its own children.
         network: whether the policy lets this call reach the network.
         progress: call it with a line of text while working; cheap, may be dropped.
+        keep: stores output that is too long for a result, secrets masked; returns its blob's digest.
     """
 
     ctx: Context
@@ -42,6 +49,7 @@ class Invocation:
     progress: Callable[[str], None] = _silent
     attempt: int = 1
     network: bool = True
+    keep: Callable[[bytes], Awaitable[str | None]] = _keep_nothing
 
     @property
     def scratch(self) -> Path | None:
@@ -50,7 +58,7 @@ class Invocation:
 
 
 class Tool(Protocol):
-    """Something that can be called through the door.
+    """Something that can be called through the door; `BaseTool` has defaults for all but `call`.
 
     The door has validated the arguments, asked whoever had to be asked, and bounds the time. A tool raises a
     `MosaicError` when it could not do its work (`ToolFailed`, `Unavailable`, `TimedOut`) and returns a result with
@@ -62,6 +70,10 @@ class Tool(Protocol):
     @property
     def spec(self) -> ToolSpec:
         """What this tool is; the same for its whole life."""
+        ...
+
+    def spec_for(self, arguments: JsonObject) -> ToolSpec:
+        """Return the spec of a call with these (valid) arguments; another risk or safety than usual, at most."""
         ...
 
     async def call(self, invocation: Invocation, arguments: JsonObject) -> ToolResult:
@@ -76,6 +88,40 @@ class Tool(Protocol):
         """Return what a person should see before approving: ``diff``, ``command``; empty when arguments say it all.
 
         It changes nothing and does not raise for a call that would fail: it says so in ``note``.
+        """
+        ...
+
+
+class BaseTool:
+    """A tool with a fixed spec and nothing to preview."""
+
+    def __init__(self, spec: ToolSpec) -> None:
+        self._spec = spec
+
+    @property
+    def spec(self) -> ToolSpec:
+        """What this tool is."""
+        return self._spec
+
+    def spec_for(self, arguments: JsonObject) -> ToolSpec:  # noqa: ARG002  # for tools whose risk depends on them
+        """Return the spec, whatever the arguments."""
+        return self._spec
+
+    async def preview(self, invocation: Invocation, arguments: JsonObject) -> JsonObject:  # noqa: ARG002  # see above
+        """Return nothing: the arguments say it all."""
+        return {}
+
+
+class SignalSender(Protocol):
+    """Tells a waiting run something; the engine does."""
+
+    async def send_signal(
+        self, tx: Transaction, ctx: Context, run_id: str, name: str, payload: JsonValue
+    ) -> None:
+        """Send a signal in the caller's transaction.
+
+        Raises:
+            Conflict: if the run got a signal of that name before.
         """
         ...
 

@@ -51,6 +51,7 @@ class RunState:
         compensations: static path of a step -> the step, for those that have `compensate`.
         visits: what happened at each path.
         active: paths of the steps that are under way.
+        children: the child runs that are waited for, by path.
         checkpoint: the commit that holds the worktree's files, when nothing can have changed them since.
         touching: how many steps that may change files are under way.
     """
@@ -68,6 +69,7 @@ class RunState:
     compensations: Mapping[str, Step] = field(default_factory=dict)
     visits: dict[str, Visits] = field(default_factory=dict)
     active: set[str] = field(default_factory=set)
+    children: dict[str, str] = field(default_factory=dict)
     checkpoint: str | None = None
     touching: int = 0
 

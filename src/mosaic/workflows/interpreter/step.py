@@ -136,6 +136,10 @@ def bounded_error(failure: Failure) -> JsonObject:
 
 
 async def _record(here: Here, name: str, record: JsonObject, events: Sequence[NewEvent]) -> JsonObject:
+    for path in [path for path in here.run.children if path == here.path or inside(path, here.path)]:
+        # Its branch was cancelled: it was not needed any more, or the time was up.
+        await here.run.services.children.cancel(here.run.ctx, here.run.children.pop(path))
+
     async def end(_: EffectCall) -> Outcome:
         return Outcome(record, events=tuple(events))
 
