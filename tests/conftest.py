@@ -86,8 +86,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
         yield f"sqlite:///{file}"
         return
-    server = str(request.getfixturevalue("postgres_url"))
-    with _postgres_copy(server, "mosaic_template") as url:
+    with _postgres_copy(request, "mosaic_template") as url:
         yield url
 
 
@@ -165,6 +164,13 @@ def postgres_url(session_dir: Path) -> str:
     return str(json.loads(note.read_text())["url"])
 
 
+@pytest.fixture(scope="session")
+def postgres_server(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """One connection that makes and drops databases."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        yield connection
+
+
 @contextlib.contextmanager
 def _locked(file: Path) -> Iterator[None]:
     with file.open("w") as handle:
@@ -201,13 +207,12 @@ def _named(url: str, name: str) -> str:
 
 
 @contextlib.contextmanager
-def _postgres_copy(server: str, template: str) -> Iterator[str]:
+def _postgres_copy(request: pytest.FixtureRequest, template: str) -> Iterator[str]:
+    server = request.getfixturevalue("postgres_server")
     name = f"test_{secrets.token_hex(6)}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
-    yield _named(server, name)
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    server.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    yield _named(request.getfixturevalue("postgres_url"), name)
+    server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -216,7 +221,7 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path, database_
     if database_url.startswith("sqlite"):
         yield f"sqlite:///{tmp_path}/empty.db"
         return
-    with _postgres_copy(str(request.getfixturevalue("postgres_url")), "mosaic_empty") as url:
+    with _postgres_copy(request, "mosaic_empty") as url:
         yield url
 
 

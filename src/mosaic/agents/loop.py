@@ -145,15 +145,14 @@ class JobLoop:
             return
         self.machine.move(Trigger.FAIL)
         reason = {"code": error.code, "message": self._repairs.shown(error.message)}
-        self._news = (*self._news, NewEvent("agent.failed", {"agent": self._job.spec.name, "error": reason}))
-        await self.write("end")
+        await self.write("end", NewEvent("agent.failed", {"agent": self._job.spec.name, "error": reason}))
 
-    async def write(self, name: str) -> None:
+    async def write(self, name: str, *more: NewEvent) -> None:
         """Journal the moves that no effect has carried yet, with the conversation as it stands."""
 
         async def stand(_call: EffectCall) -> Outcome:
             await self._log.keep(self.messages)
-            return Outcome(None, events=(*self._moves(), *self._news), writes=(self._row(),))
+            return Outcome(None, events=(*self._news, *self._moves(), *more), writes=(self._row(),))
 
         await self._effects.effect(name, stand, safety=Safety.REPEATABLE)
         self.machine.take_unwritten()
@@ -182,14 +181,19 @@ class JobLoop:
             await self._log.keep(self.messages)
             return (*news, *self._moves(), *self._message_event()), (self._row(),)
 
-        response = await self._inference.complete(
-            cast(Effects, WritingAlong(self._effects, along)),
-            f"turn{turn}/model",
-            self._window.fit(request),
-            model=self._models,
-            agent=spec.name,
-            on_delta=self._on_delta,
-        )
+        try:
+            response = await self._inference.complete(
+                cast(Effects, WritingAlong(self._effects, along)),
+                f"turn{turn}/model",
+                self._window.fit(request),
+                model=self._models,
+                agent=spec.name,
+                on_delta=self._on_delta,
+            )
+        except MosaicError:
+            self._rewind(before)
+            self._news = news  # nothing has carried it; the end will
+            raise
         # The recorded form is the one a replay sees: go on from that, whether it was just made or not.
         self._rewind(before)
         self._accept(response)

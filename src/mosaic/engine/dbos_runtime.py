@@ -14,11 +14,13 @@ move them): ``_recover_pending_workflows``, the registry's in-memory queues and 
 background event loop, and the stop events of the queue threads.
 """
 
+# ruff: noqa: SLF001  # the private parts that the docstring lists
+
 import asyncio
 import contextvars
 import json
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -37,8 +39,9 @@ _APPLICATION_VERSION = "mosaic-1"
 _QUEUE_POLL_S = 0.1
 # Recovered executions come through DBOS' own queue, which polls at 1 s: too slow for "continued in 5 s".
 _RECOVERY_POLL_S = 0.25
+_PRUNE_BATCH = 500
 _LIVE = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class _Json(Serializer):
@@ -78,7 +81,7 @@ class DbosRuntime:
         *,
         executor_id: str,
         queues: Mapping[str, QueueLimits],
-        run: Callable[[str], Awaitable[bool]],
+        run: Callable[[str], Coroutine[Any, Any, bool]],
     ) -> None:
         self._engine = engine
         self._executor_id = executor_id
@@ -195,23 +198,24 @@ class DbosRuntime:
         with self._dbos._sys_db.engine.begin() as connection:
             return {str(owner) for owner in connection.execute(statement).scalars() if owner}
 
-    async def prune(self, *, older_than_ms: int, limit: int = 500) -> int:
+    async def prune(self, *, older_than_ms: int) -> None:
         """Delete DBOS' rows of work that ended before `older_than_ms` (epoch); ours hold the result."""
 
-        def delete() -> int:
+        def delete() -> None:
             table = self._dbos._sys_db.tables.workflow_status
             statement = (
                 sqlalchemy.select(table.c.workflow_uuid)
                 .where(table.c.status.not_in(_LIVE), table.c.updated_at < older_than_ms)
-                .limit(limit)
+                .limit(_PRUNE_BATCH)
             )
-            with self._dbos._sys_db.engine.begin() as connection:
-                ids = list(connection.execute(statement).scalars())
-            if ids:
-                DBOS.delete_workflows(ids)
-            return len(ids)
+            ids = [""]
+            while ids:
+                with self._dbos._sys_db.engine.begin() as connection:
+                    ids = list(connection.execute(statement).scalars())
+                if ids:
+                    DBOS.delete_workflows(ids)
 
-        return await self._thread(delete)
+        await self._thread(delete)
 
     def stop_claiming(self) -> None:
         """Claim no more work; what runs goes on."""

@@ -14,7 +14,7 @@ from mosaic.storage import Database
 
 __all__ = ["Dispatch", "Dispatcher", "make_dispatch_engine"]
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 _PAGE = 500
 
 
@@ -108,8 +108,8 @@ class Dispatch:
                 return 0
         row.generation += 1
         if row.queue is not None and row.queue not in queues:
-            _log.warning("execution %s: there is no queue %r any more, it starts at once", row.id, row.queue)
+            log.warning("execution %s: there is no queue %r any more, it starts at once", row.id, row.queue)
             row.queue = None
-        _log.info("execution %s was not known to the dispatcher: started again", row.id)
+        log.info("execution %s was not known to the dispatcher: started again", row.id)
         await self.send(row)
         return 1

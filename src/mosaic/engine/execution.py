@@ -106,9 +106,7 @@ class Execution:
 
     async def sleep(self, name: str, seconds: float) -> None:
         """Sleep until `seconds` after the first time this was reached; a restart does not start it anew."""
-        until = await self.effects.remember(
-            name, lambda: (self._host.now() + timedelta(seconds=seconds)).isoformat()
-        )
+        until = await self.effects.remember(name, lambda: _iso(self._host.now() + timedelta(seconds=seconds)))
         await self._sleep(datetime.fromisoformat(str(until)))
 
     async def sleep_until(self, name: str, when: datetime) -> None:
@@ -144,7 +142,7 @@ class Execution:
         until = None
         if timeout_s is not None:
             deadline = await effects.remember(
-                f"{effect}:deadline", lambda: (self._host.now() + timedelta(seconds=timeout_s)).isoformat()
+                f"{effect}:deadline", lambda: _iso(self._host.now() + timedelta(seconds=timeout_s))
             )
             until = datetime.fromisoformat(str(deadline))
         async with scope.waiting():
@@ -230,6 +228,10 @@ class Execution:
 
 
 Handler = Callable[[Execution], Awaitable[JsonValue]]
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat()
 
 
 def _signal_json(signal: Signal | None) -> JsonValue:

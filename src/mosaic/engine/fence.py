@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, Engine, event
 
-from mosaic.engine.nodes import check_fence
+from mosaic.engine.nodes import check_batch_fence, check_fence
 from mosaic.storage import Database, SyncTransaction
 
 __all__ = ["Fence"]
@@ -18,7 +18,7 @@ class Fence:
     ) -> None:
         self._database = database
         # Transactions that begin by themselves, and the batches of the group committer.
-        self._engines = (dispatch_engine, database._engine.sync_engine)
+        self._engines = (dispatch_engine, database._engine.sync_engine)  # noqa: SLF001  # no public hook yet
         self._node_id = node_id
         self._idle_ms = int(lease_ttl_s * 1000)
         self._installed: list[Callable[[], None]] = []
@@ -40,4 +40,4 @@ class Fence:
             check_fence(connection, self._node_id, idle_ms=self._idle_ms)
 
     def _batch(self, transaction: SyncTransaction) -> None:
-        check_fence(transaction.connection, self._node_id, idle_ms=self._idle_ms)
+        check_batch_fence(transaction, self._node_id, idle_ms=self._idle_ms)

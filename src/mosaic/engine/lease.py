@@ -23,7 +23,7 @@ from mosaic.engine.schemas import EngineSettings
 
 __all__ = ["Lease", "exit_process", "new_node_id"]
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 _EXIT_STATUS = 75  # EX_TEMPFAIL: start me again
 
 
@@ -34,7 +34,7 @@ def new_node_id(name: str | None) -> str:
 
 def exit_process(reason: str) -> None:
     """End the process at once: it may run nothing that another node has taken over."""
-    _log.critical("%s", reason)
+    log.critical("%s", reason)
     logging.shutdown()
     os._exit(_EXIT_STATUS)
 
@@ -128,9 +128,10 @@ class Lease:
                 connection = connection or self._connect()
                 alive = connection.execute(BEAT, {"id": self._node_id}).fetchone()
             except psycopg.Error as error:
-                _log.warning("the heartbeat could not be written: %s", error)
+                log.warning("the heartbeat could not be written: %s", error)
                 self._steady_since = None
-                connection = _close(connection)
+                _close(connection)
+                connection = None
             else:
                 if alive is None:
                     self._stop.set()
@@ -155,16 +156,17 @@ class Lease:
                 connection = connection or self._connect()
                 self._sweep_once(connection)
             except psycopg.Error as error:
-                _log.warning("dead nodes could not be looked for: %s", error)
-                connection = _close(connection)
-            except Exception:
-                _log.exception("adopting the work of dead nodes failed; the next heartbeat tries again")
+                log.warning("dead nodes could not be looked for: %s", error)
+                _close(connection)
+                connection = None
+            except Exception:  # a worker: whatever it was, the next heartbeat tries again
+                log.exception("adopting the work of dead nodes failed; the next heartbeat tries again")
         _close(connection)
 
     def _sweep_once(self, connection: "psycopg.Connection[Any]") -> None:
         if self._is_steady():
             for (dead,) in connection.execute(DECLARE_DEAD, {"ttl_s": self._settings.lease_ttl_s}).fetchall():
-                _log.warning("node %s stopped beating: it is declared dead and its work adopted", dead)
+                log.warning("node %s stopped beating: it is declared dead and its work adopted", dead)
         # All dead ones every time, not those of this sweep alone: who adopts may die before it has.
         owners = self._owners() - {self._node_id}
         if owners:

@@ -30,11 +30,11 @@ from mosaic.engine.scope import background
 from mosaic.engine.signals import Signals
 from mosaic.engine.topics import CANCELLATIONS, NODES
 from mosaic.events import Bus, Journal
-from mosaic.storage import DataLock, Database, Transaction
+from mosaic.storage import Database, DataLock, Transaction
 
 __all__ = ["Node"]
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _RECONCILE_EVERY_S = 30.0
 # Between an execution's row and its start there are milliseconds; what is this old and not started was lost.
@@ -147,7 +147,7 @@ class Node:
         try:
             await self._hand_over()
         except (Fenced, Unavailable) as error:
-            _log.warning("the executions of this node could not be handed over: %s", error)
+            log.warning("the executions of this node could not be handed over: %s", error)
         await self._leave()
 
     async def _hand_over(self) -> None:
@@ -206,8 +206,8 @@ class Node:
     async def _send_later(self, row: ExecutionRow) -> None:
         try:
             await self.dispatch.send(row)
-        except Exception:
-            _log.exception("execution %s could not be started; the next reconciliation tries again", row.id)
+        except Exception:  # nobody waits for it: whatever it was, the next reconciliation tries again
+            log.exception("execution %s could not be started yet", row.id)
 
     # What a handler asks for
 
@@ -268,9 +268,8 @@ class Node:
     async def _watch_nodes(self) -> None:
         with self._bus.subscribe(NODES) as subscription:
             while True:
-                if await subscription.wait(timeout_s=_RECONCILE_EVERY_S):
-                    if self._lease is not None:
-                        self._lease.wake_sweep()
+                if await subscription.wait(timeout_s=_RECONCILE_EVERY_S) and self._lease is not None:
+                    self._lease.wake_sweep()
                 with _weathered("executions that got lost"):
                     await self._reconcile(older_than_s=_LOST_AFTER_S)
 
@@ -282,8 +281,7 @@ class Node:
 
     async def _prune(self) -> None:
         before_ms = int((self._clock().timestamp() - _KEEP_DISPATCHED_S) * 1000)
-        while await self.runtime.prune(older_than_ms=before_ms):
-            await asyncio.sleep(0)
+        await self.runtime.prune(older_than_ms=before_ms)
         if not self._is_sqlite:
             async with self._database.transaction() as tx:
                 await tx.execute(nodes.forget_old())
@@ -312,6 +310,6 @@ def _weathered(what: str) -> Iterator[None]:
     try:
         yield
     except Unavailable as error:
-        _log.warning("could not look for %s: %s", what, error)
+        log.warning("could not look for %s: %s", what, error)
     except Exception:
-        _log.exception("could not look for %s", what)
+        log.exception("could not look for %s", what)

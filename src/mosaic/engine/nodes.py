@@ -1,15 +1,27 @@
 """Every query on nodes. PostgreSQL only: on SQLite there is one process, and a lock file says which."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import Connection, Executable, delete, func, select, text, update
+from sqlalchemy import Connection, Executable, bindparam, delete, func, select, true, update
 
 from mosaic.core.errors import Fenced
 from mosaic.engine.models import executor
 from mosaic.engine.schemas import NodeInfo
-from mosaic.storage import Transaction
+from mosaic.storage import Prepared, SyncTransaction, Transaction
 
-__all__ = ["BEAT", "DEAD_AMONG", "DECLARE_DEAD", "ENTER", "check_fence", "forget_old", "list_nodes", "resign"]
+__all__ = [
+    "BEAT",
+    "DEAD_AMONG",
+    "DECLARE_DEAD",
+    "ENTER",
+    "check_batch_fence",
+    "check_fence",
+    "forget_old",
+    "list_nodes",
+    "resign",
+]
 
 # For psycopg: the heartbeat must not depend on an engine or a pool.
 ENTER = (
@@ -34,10 +46,13 @@ DEAD_AMONG = (
 
 # A heartbeat (NO KEY UPDATE) does not wait for this lock, nor this lock for a heartbeat. The time limit ends
 # the transaction of a process that was frozen in the middle of one, so that it can be declared dead.
-_FENCE = text(
-    "SELECT dead, set_config('idle_in_transaction_session_timeout', :idle_ms, true)"
-    " FROM executor WHERE id = :id FOR KEY SHARE"
+_FENCE = (
+    select(executor.c.dead, func.set_config(bindparam("setting"), bindparam("idle_ms"), true()))
+    .where(executor.c.id == bindparam("node"))
+    .with_for_update(read=True, key_share=True)
 )
+_PREPARED_FENCE = Prepared(_FENCE, "postgresql")
+_SETTING = "idle_in_transaction_session_timeout"
 
 
 def check_fence(connection: Connection, node_id: str, *, idle_ms: int) -> None:
@@ -46,8 +61,23 @@ def check_fence(connection: Connection, node_id: str, *, idle_ms: int) -> None:
     Raises:
         Fenced: if it was declared dead.
     """
-    row = connection.execute(_FENCE, {"id": node_id, "idle_ms": str(idle_ms)}).first()
-    if row is None or row.dead:
+    values = {"node": node_id, "setting": _SETTING, "idle_ms": str(idle_ms)}
+    _require_alive(connection.execute(_FENCE, values).first(), node_id)
+
+
+def check_batch_fence(tx: SyncTransaction, node_id: str, *, idle_ms: int) -> None:
+    """Do the same in a batch of the group committer.
+
+    Raises:
+        Fenced: if the node was declared dead.
+    """
+    values = {"node": node_id, "setting": _SETTING, "idle_ms": str(idle_ms)}
+    rows = tx.ask(_PREPARED_FENCE, _PREPARED_FENCE.row(values))
+    _require_alive(rows[0] if rows else None, node_id)
+
+
+def _require_alive(row: Sequence[Any] | None, node_id: str) -> None:
+    if row is None or row[0]:
         raise Fenced(
             f"Node {node_id} lost its lease: it was declared dead and another node has its work.",
             node=node_id,

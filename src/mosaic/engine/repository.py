@@ -7,7 +7,6 @@ caller's transaction.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, Executable, RowMapping, and_, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -225,8 +224,7 @@ class EngineRepository:
     ) -> list[ExecutionRow]:
         """Cancel what is queued and ask for the end of what runs; return what was queued.
 
-        Args:
-            path: only the executions at this path and below; None for the whole run, for ever.
+        With a `path` only the executions at it and below; without, the whole run and for ever.
         """
         if path is None:
             row = {

@@ -25,7 +25,7 @@ _LONGEST_SLEEP_S = 30.0
 
 async def sleep_until(moment: datetime) -> None:
     """Sleep until a time of day; not at all when it has passed."""
-    while (left := (moment - now()).total_seconds()) > 0:
+    while (left := (moment - now()).total_seconds()) > 0:  # noqa: ASYNC110  # it waits for a time, not a change
         await asyncio.sleep(min(left, _LONGEST_SLEEP_S))
 
 

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Any
 
 from mosaic.core.clock import Clock
 from mosaic.core.errors import Cancelled, Fenced, InvalidInput, MosaicError, TimedOut, Unavailable
@@ -19,7 +20,7 @@ from mosaic.storage import Database
 
 __all__ = ["Runner"]
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 _CLEAN_UP_S = 5.0  # for a handler to end once its task is cancelled
 
 
@@ -107,7 +108,7 @@ class Runner:
             except Fenced:
                 return False
             except Unavailable as error:
-                _log.warning("execution %s waits for the database: %s", execution_id, error)
+                log.warning("execution %s waits for the database: %s", execution_id, error)
                 end = _End.AGAIN
             if end is not _End.AGAIN:
                 return end is _End.DONE
@@ -135,7 +136,7 @@ class Runner:
                 await self._end(row, "dead", "not_found")
                 return None
             if await self._runs_elsewhere(row):
-                _log.warning("execution %s runs on %s already", row.id, row.node)
+                log.warning("execution %s runs on %s already", row.id, row.node)
                 return None
             claimed = await self._try_claim(row, was_mine=was_mine)
             if claimed is not None or row.status == "dead":
@@ -163,7 +164,7 @@ class Runner:
             return None
         row.attempt = scope.attempt = row.attempt + 1
         if row.attempt > 1:
-            _log.info("execution %s goes on here, attempt %d", row.id, row.attempt)
+            log.info("execution %s goes on here, attempt %d", row.id, row.attempt)
         return row, scope
 
     async def _runs_elsewhere(self, row: ExecutionRow) -> bool:
@@ -180,7 +181,7 @@ class Runner:
                 )
             )
 
-        async def park(parked: bool) -> None:  # noqa: FBT001  # one flag is all there is to say
+        async def park(parked: bool) -> None:
             write = self._repository.park(row.id, parked=parked)
             await self._database.committer.commit(lambda tx: tx.execute(write) and None)
 
@@ -257,7 +258,7 @@ class Runner:
         error = active.task.exception()
         if isinstance(error, MosaicError):
             return error
-        _log.error("the handler %s of execution %s failed", row.handler, row.id, exc_info=error)
+        log.error("the handler %s of execution %s failed", row.handler, row.id, exc_info=error)
         return MosaicError(
             f"The handler {row.handler} failed: {type(error).__name__}: {error}", execution=row.id
         )
@@ -267,7 +268,6 @@ class Runner:
     ) -> _End:
         row, scope = active.row, active.scope
         status, code = ("failed", error.code) if error is not None else ("succeeded", None)
-        topics = (execution_topic(row.id),)
         problem: JsonObject | None = error.to_json() if error is not None else None
         try:
             await scope.finish(
@@ -276,10 +276,7 @@ class Runner:
                 result=result,
                 error=problem,
                 events=(_ended_event(row, status, problem),),
-                writes=(
-                    self._repository.ended(row, status=status, error_code=code, now=self._clock()),
-                    *self._bus.announcement(topics),
-                ),
+                writes=(self._repository.ended(row, status=status, error_code=code, now=self._clock()),),
             )
         except InvalidInput as refused:
             if error is not None:
@@ -289,7 +286,7 @@ class Runner:
             return _End.HANDED_OVER
         except Unavailable:
             return _End.AGAIN
-        self._bus.announced(topics)
+        self._bus.publish(execution_topic(row.id))
         return _End.DONE
 
     async def _end(self, row: ExecutionRow, status: str, error_code: str) -> None:
@@ -324,20 +321,23 @@ class Runner:
         running = list(self._active.values())
         for active in running:
             active.scope.draining = True
-        if running:
-            idle = [asyncio.ensure_future(active.scope.idle()) for active in running]
-            _, late = await asyncio.wait(idle, timeout=timeout_s)
-            for waiter in late:
-                waiter.cancel()
+        await _all_of((active.scope.idle() for active in running), timeout_s)
         for active in running:
             active.scope.halt(Halt.HANDOFF)
-        ended = [asyncio.ensure_future(active.ended.wait()) for active in running]
-        if ended:
-            _, stuck = await asyncio.wait(ended, timeout=_CLEAN_UP_S)
-            for waiter in stuck:
-                waiter.cancel()
-            if stuck:
-                _log.warning("%d executions did not stop when they were told to", len(stuck))
+        stuck = await _all_of((active.ended.wait() for active in running), _CLEAN_UP_S)
+        if stuck:
+            log.warning("%d executions did not stop when they were told to", stuck)
+
+
+async def _all_of(waits: Iterable[Coroutine[Any, Any, object]], timeout_s: float) -> int:
+    """Wait for all, but not longer than that; return how many were left."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    if not tasks:
+        return 0
+    _, late = await asyncio.wait(tasks, timeout=timeout_s)
+    for task in late:
+        task.cancel()
+    return len(late)
 
 
 async def _call(handler: Handler, execution: Execution) -> JsonValue:

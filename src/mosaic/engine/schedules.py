@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from croniter import CroniterError, croniter
+from croniter import CroniterError, croniter  # type: ignore[import-untyped]  # it has no types
+
 from mosaic.core.clock import Clock
 from mosaic.core.context import Actor, Context
 from mosaic.core.errors import InvalidInput, MosaicError, NotFound, Unavailable
@@ -18,7 +19,7 @@ from mosaic.storage import Database, Transaction
 
 __all__ = ["Schedules", "next_firing", "previous_firing"]
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 _LONGEST_WAIT_S = 30.0
 
 Fire = Callable[[Transaction, Context, str, str, JsonObject], Awaitable[object]]
@@ -150,9 +151,9 @@ class Schedules:
                     await self.fire_due()
                     wait_s = await self._until_next_s()
                 except Unavailable as error:
-                    _log.warning("schedules wait for the database: %s", error)
+                    log.warning("schedules wait for the database: %s", error)
                 except MosaicError:
-                    _log.exception("a schedule could not be fired; it is tried again")
+                    log.exception("a schedule could not be fired; it is tried again")
                 await subscription.wait(timeout_s=wait_s)
 
     async def fire_due(self) -> int:

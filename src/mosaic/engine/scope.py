@@ -18,7 +18,7 @@ from mosaic.storage import Write
 __all__ = ["Halt", "RunScope", "to_the_end"]
 
 T = TypeVar("T")
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 # A wait this long is worth the commit that says "a crash now is not this execution's fault".
 _PARK_AFTER_S = 1.0
@@ -175,7 +175,7 @@ class RunScope:
                 await self.park(parked)
             except Unavailable as error:
                 # A crash now may be counted, or not counted, once too often: better than to stop here.
-                _log.warning("could not note that run %s waits: %s", self.run_id, error)
+                log.warning("could not note that run %s waits: %s", self.run_id, error)
 
     async def begin(self, key: str) -> None:
         """Record the intent of an unsafe call."""
@@ -239,7 +239,7 @@ class RunScope:
                 if loop.time() >= give_up:
                     self.halt(Halt.STORAGE)
                     raise
-                _log.warning("the effect %s of run %s waits to be written: %s", key, self.run_id, error)
+                log.warning("the effect %s of run %s waits to be written: %s", key, self.run_id, error)
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, 2.0)
 

@@ -25,14 +25,14 @@ from mosaic.engine.schemas import (
 from mosaic.engine.signals import Signals
 from mosaic.engine.topics import CANCELLATIONS, NODES, execution_topic
 from mosaic.events import Bus, Journal, NewEvent
-from mosaic.storage import DataLock, Database, Transaction
+from mosaic.storage import Database, DataLock, Transaction
 
 if TYPE_CHECKING:
     from mosaic.engine.node import Node
 
 __all__ = ["Engine"]
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -335,7 +335,7 @@ class Engine:
         try:
             await self.start(ctx, execution_id=firing, run_id=firing, handler=handler, input=input, tx=tx)
         except NotFound as error:
-            _log.error("the schedule firing %s could not start: %s", firing, error)
+            log.warning("the schedule firing %s could not start: %s", firing, error)
 
     def _require_node(self) -> "Node":
         if self._node is None:

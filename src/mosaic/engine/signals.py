@@ -1,5 +1,7 @@
 """Signals: what a run is told from outside, once and durably."""
 
+from datetime import datetime
+
 from mosaic.core.clock import Clock
 from mosaic.core.context import Context
 from mosaic.core.errors import Conflict

@@ -8,7 +8,8 @@ from mosaic.events import Journal
 
 __all__ = ["ForkPlan", "fork_keys"]
 
-CHECKPOINT = "checkpoint"
+# The interpreter records the commit of the files as they were when the step began as this effect's result.
+STARTED = "started"
 _PAGE = 500
 
 
@@ -50,7 +51,7 @@ async def fork_keys(journal: Journal, ctx: Context, run_id: str, from_step: str)
         and not _within(key, from_step)
         and not key.startswith("#")
     ]
-    checkpoint = recorded.get(f"{from_step}#{CHECKPOINT}")
+    checkpoint = recorded.get(f"{from_step}#{STARTED}")
     commit = checkpoint.result if checkpoint else None
     return ForkPlan(tuple(keys), commit if isinstance(commit, str) else None)
 

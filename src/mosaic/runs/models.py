@@ -13,7 +13,6 @@ run = Table(
     Column("workflow", String(200), nullable=False),
     Column("version", String(64), nullable=False),
     Column("definition_hash", String(80), nullable=False),
-    Column("bundle", String(80), nullable=False),
     Column("status", String(16), nullable=False),
     Column("inputs", Json, nullable=False),
     Column("options", Json, nullable=False),
@@ -30,6 +29,18 @@ run = Table(
     Index("ix_run_tenant_created", "tenant_id", "created_at"),
     Index("ix_run_tenant_parent", "tenant_id", "parent_run_id"),
     Index("ix_run_status", "status"),
+)
+
+# Which definitions a tenant may load; the content is a blob of the same hash.
+workflow_definition = Table(
+    "workflow_definition",
+    metadata,
+    Column("tenant_id", String(64), nullable=False),
+    Column("content_hash", String(80), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "content_hash"),
 )
 
 artifact = Table(

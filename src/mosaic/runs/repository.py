@@ -8,7 +8,7 @@ from sqlalchemy import RowMapping, and_, insert, or_, select, update
 
 from mosaic.core.context import Context
 from mosaic.core.values import JsonObject, JsonValue
-from mosaic.runs.models import artifact, run
+from mosaic.runs.models import artifact, run, workflow_definition
 from mosaic.runs.schemas import TERMINAL, Artifact, Run, RunStatus
 from mosaic.storage import Transaction, Write
 
@@ -18,8 +18,8 @@ __all__ = ["RunRepository"]
 class RunRepository:
     """Rows of runs, scoped by tenant."""
 
-    async def insert(self, tx: Transaction, new: Run, *, bundle: str) -> None:
-        """Store a new run; `bundle` is the blob that holds its definition."""
+    async def insert(self, tx: Transaction, new: Run) -> None:
+        """Store a new run."""
         await tx.execute(
             insert(run).values(
                 tenant_id=new.tenant,
@@ -28,7 +28,6 @@ class RunRepository:
                 workflow=new.workflow,
                 version=new.version,
                 definition_hash=new.definition_hash,
-                bundle=bundle,
                 status=new.status.value,
                 inputs=new.inputs,
                 options=new.options,
@@ -45,12 +44,28 @@ class RunRepository:
         row = await tx.row(select(run).where(run.c.id == run_id, run.c.tenant_id == ctx.tenant))
         return None if row is None else _run(row)
 
-    async def bundle(self, tx: Transaction, ctx: Context, run_id: str) -> str | None:
-        """Return the digest of the blob that holds the run's definition."""
-        digest: str | None = await tx.scalar(
-            select(run.c.bundle).where(run.c.id == run_id, run.c.tenant_id == ctx.tenant)
+    async def add_definition(
+        self, tx: Transaction, ctx: Context, *, content_hash: str, name: str, version: str, at: datetime
+    ) -> None:
+        """Let the tenant load a definition; does nothing when it may already."""
+        known = await tx.scalar(
+            select(workflow_definition.c.name).where(
+                workflow_definition.c.content_hash == content_hash, workflow_definition.c.tenant_id == ctx.tenant
+            )
         )
-        return digest
+        if known is None:
+            await tx.execute(
+                insert(workflow_definition).values(
+                    tenant_id=ctx.tenant, content_hash=content_hash, name=name, version=version, created_at=at
+                )
+            )
+
+    async def has_definition(self, tx: Transaction, ctx: Context, content_hash: str) -> bool:
+        """Say whether the tenant may load a definition."""
+        query = select(workflow_definition.c.name).where(
+            workflow_definition.c.content_hash == content_hash, workflow_definition.c.tenant_id == ctx.tenant
+        )
+        return await tx.scalar(query) is not None
 
     async def page(
         self,
@@ -80,10 +95,10 @@ class RunRepository:
         query = select(run).where(run.c.parent_run_id == run_id, run.c.tenant_id == ctx.tenant)
         return [_run(row) for row in await tx.rows(query)]
 
-    async def unfinished(self, tx: Transaction) -> list[tuple[Run, str]]:
-        """Return every run that has not ended, of all tenants, with its bundle: for reconciliation at start-up."""
+    async def unfinished(self, tx: Transaction) -> list[Run]:
+        """Return every run that has not ended, of all tenants: for reconciliation at start-up."""
         query = select(run).where(run.c.status.in_([RunStatus.QUEUED.value, RunStatus.RUNNING.value]))
-        return [(_run(row), str(row["bundle"])) for row in await tx.rows(query)]
+        return [_run(row) for row in await tx.rows(query)]
 
     def mark(self, ctx: Context, run_id: str, **values: Any) -> Write:
         """Return the write that changes a run which has not ended; it changes nothing once the run has."""
@@ -113,6 +128,14 @@ class RunRepository:
     ) -> Write:
         """Return the write that ends a run."""
         return self.mark(ctx, run_id, status=status.value, outputs=outputs, error=error, finished_at=at)
+
+    def reopen(self, ctx: Context, run_id: str) -> Write:
+        """Return the write that makes a failed run a running one again."""
+        return (
+            update(run)
+            .where(run.c.id == run_id, run.c.status == RunStatus.FAILED.value, run.c.tenant_id == ctx.tenant)
+            .values(status=RunStatus.RUNNING.value, error=None, finished_at=None)
+        )
 
     def add_artifact(self, ctx: Context, new: Artifact) -> Write:
         """Return the write that stores an artifact."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from mosaic.core.clock import Clock, now
-from mosaic.core.context import Context
+from mosaic.core.context import Actor, Context
 from mosaic.core.errors import Conflict, InvalidInput, MosaicError, NotFound
 from mosaic.core.ids import new_id
 from mosaic.core.money import Money
@@ -16,10 +16,11 @@ from mosaic.core.values import JsonObject, JsonValue
 from mosaic.cost import Cost
 from mosaic.engine import Engine, ExecutionStatus
 from mosaic.events import Journal, NewEvent
+from mosaic.runs.definitions import Definitions
 from mosaic.runs.fork import fork_keys
 from mosaic.runs.repository import RunRepository
 from mosaic.runs.schemas import TERMINAL, Artifact, Run, RunOptions, RunStatus
-from mosaic.storage import BlobStore, Database
+from mosaic.storage import BlobStore, Database, Transaction
 from mosaic.workflows import Bundle, Definition
 
 __all__ = ["HANDLER", "Limits", "ModelChoice", "RunService"]
@@ -30,7 +31,7 @@ HANDLER = "run"
 class ModelChoice(Protocol):
     """Says which model each agent of a definition will use."""
 
-    async def choose(self, candidates: Sequence[str]) -> str:
+    async def resolve(self, candidates: Sequence[str]) -> str:
         """Return the first usable ``provider:model`` of `candidates`; a default when there are none.
 
         Raises:
@@ -56,6 +57,7 @@ class RunService:
         blobs: BlobStore,
         engine: Engine,
         *,
+        definitions: Definitions,
         cost: Cost,
         models: ModelChoice,
         limits: Limits,
@@ -65,6 +67,7 @@ class RunService:
         self._journal = journal
         self._blobs = blobs
         self._engine = engine
+        self._definitions = definitions
         self._cost = cost
         self._models = models
         self._limits = limits
@@ -83,12 +86,16 @@ class RunService:
             InvalidInput: if the inputs do not fit its schema; every problem is named.
             NotFound: if an agent has no model that can be used here.
         """
-        options = options or RunOptions()
         definition = Definition.from_bundle(bundle)
         bound = definition.bind_inputs(inputs)
-        await self._check_models(definition, options)
-        new = self._new_run(ctx, definition, bound, options)
-        return await self._insert(ctx, new, definition, bundle)
+        return await self.start_definition(ctx, definition, bound, options=options or RunOptions())
+
+    async def start_definition(
+        self, ctx: Context, definition: Definition, inputs: JsonObject, *, options: RunOptions
+    ) -> Run:
+        """Start a run of a loaded definition with inputs that are bound already; see `start`."""
+        await self._check_models(self._definitions.ready(definition), options)
+        return await self._insert(ctx, self._new_run(ctx, definition, inputs, options), definition)
 
     def _new_run(self, ctx: Context, definition: Definition, inputs: JsonObject, options: RunOptions) -> Run:
         identifier = options.run_id or new_id("run")
@@ -110,14 +117,15 @@ class RunService:
     async def _check_models(self, definition: Definition, options: RunOptions) -> None:
         """Find out before the run starts whether every agent has a model, so that none fails half-way."""
         if options.model is not None:
-            await self._models.choose((options.model,))
+            await self._models.resolve((options.model,))
             return
         for entry in definition.agents.values():
             if entry.spec.kind == "model":
-                await self._models.choose(entry.spec.model)
+                await self._models.resolve(entry.spec.model)
 
-    async def _insert(self, ctx: Context, new: Run, definition: Definition, bundle: Bundle) -> Run:
-        digest = await self._blobs.put(bundle.to_bytes())
+    async def _insert(self, ctx: Context, new: Run, definition: Definition) -> Run:
+        """Accept the run and hand it to the engine in one transaction."""
+        await self._definitions.store(definition)
         ctx = ctx.correlated(new.id)
         async with self._database.transaction() as tx:
             if (existing := await self._rows.get(tx, ctx, new.id)) is not None:
@@ -125,7 +133,8 @@ class RunService:
             if new.parent_run_id is not None:
                 parent = await self._rows.get(tx, ctx, new.parent_run_id)
                 new = replace(new, root_run_id=parent.root_run_id if parent else new.id)
-            await self._rows.insert(tx, new, bundle=digest)
+            await self._definitions.permit(tx, ctx, definition)
+            await self._rows.insert(tx, new)
             await self._open_limits(tx, ctx, new, definition)
             data: JsonObject = {
                 "workflow": new.workflow,
@@ -137,10 +146,18 @@ class RunService:
                 "forked_from": new.forked_from,
             }
             await self._journal.append(tx, ctx, [NewEvent("run.created", data, run_id=new.id)])
-        await self._dispatch(ctx, new)
+            await self._engine.start(
+                ctx,
+                execution_id=new.id,
+                run_id=new.id,
+                handler=HANDLER,
+                input={"definition_hash": new.definition_hash},
+                priority=int(new.options.get("priority", 10)),
+                tx=tx,
+            )
         return new
 
-    async def _open_limits(self, tx, ctx: Context, new: Run, definition: Definition) -> None:  # type: ignore[no-untyped-def]
+    async def _open_limits(self, tx: Transaction, ctx: Context, new: Run, definition: Definition) -> None:
         options = new.options
         usd = options.get("usd")
         limit = Money.usd(usd) if usd is not None else definition.limits.usd
@@ -150,44 +167,35 @@ class RunService:
         await self._cost.open_budget(tx, ctx, new.id, root_run_id=new.root_run_id, usd=limit, tokens=tokens)
         await self._engine.set_retry_budget(tx, ctx, new.id, definition.limits.retries)
 
-    async def _dispatch(self, ctx: Context, run: Run) -> None:
-        await self._engine.start(
-            ctx,
-            execution_id=run.id,
-            run_id=run.id,
-            handler=HANDLER,
-            input={"definition_hash": run.definition_hash},
-            priority=int(run.options.get("priority", 10)),
-        )
-
     async def reconcile(self) -> int:
-        """Start what was accepted but never reached the engine, and end what the engine gave up; return how many.
-
-        A crash between accepting a run and handing it to the engine leaves a queued row: this is the other half.
-        """
+        """End the runs that the engine has given up, and return how many there were."""
         async with self._database.transaction(read_only=True) as tx:
-            rows = await self._rows.unfinished(tx)
-        changed = 0
-        for run, _ in rows:
-            ctx = self._context_of(run)
-            executions = {item.id: item for item in await self._engine.executions(ctx, run.id)}
-            own = executions.get(run.id)
-            if own is None:
-                await self._dispatch(ctx, run)
-                changed += 1
-            elif own.status is ExecutionStatus.DEAD:
+            unfinished = await self._rows.unfinished(tx)
+        ended = 0
+        for run in unfinished:
+            ctx = Context(run.tenant, run.project, Actor("system", "runs"), correlation=run.id)
+            own = next((item for item in await self._engine.executions(ctx, run.id) if item.id == run.id), None)
+            if own is not None and own.status is ExecutionStatus.DEAD:
                 error = MosaicError(
-                    f"The process crashed {own.attempt} times while it worked on this run.",
+                    f"The process crashed {own.crashes} times in a row while it worked on this run.",
                     hint=f"See `mosaic runs logs {run.id}`; `mosaic runs dead --requeue {run.id}` tries again.",
                 )
                 await self._end(ctx, run.id, RunStatus.FAILED, error=error.to_json())
-                changed += 1
-        return changed
+                ended += 1
+        return ended
 
-    def _context_of(self, run: Run) -> Context:
-        from mosaic.core.context import Actor  # noqa: PLC0415
+    async def requeue(self, ctx: Context, execution_id: str) -> None:
+        """Start given-up work again; what it recorded is kept. A run that was ended for it is open again.
 
-        return Context(run.tenant, run.project, Actor("system", "runs"), correlation=run.id)
+        Raises:
+            NotFound: if the tenant has no such execution.
+            Conflict: if it is not given up.
+        """
+        letter = next((item for item in await self._engine.dead_letters(ctx) if item.id == execution_id), None)
+        if letter is not None and letter.id == letter.run_id:
+            async with self._database.transaction() as tx:
+                await tx.execute(self._rows.reopen(ctx, letter.run_id))
+        await self._engine.requeue(ctx, execution_id)
 
     async def get(self, ctx: Context, run_id: str) -> Run:
         """Return one run.
@@ -229,11 +237,8 @@ class RunService:
         Raises:
             NotFound: if the tenant has no such run.
         """
-        async with self._database.transaction(read_only=True) as tx:
-            digest = await self._rows.bundle(tx, ctx, run_id)
-        if digest is None:
-            raise NotFound(f"There is no run {run_id}.")
-        return Definition.from_bundle(Bundle.from_bytes(await self._blobs.get(digest)))
+        run = await self.get(ctx, run_id)
+        return Definition.from_bundle(Bundle.from_bytes(await self._blobs.get(run.definition_hash)))
 
     async def wait(self, ctx: Context, run_id: str, *, timeout_s: float | None = None) -> Run:
         """Return the run once it has ended.
@@ -297,7 +302,7 @@ class RunService:
         )
         async with self._database.transaction() as tx:
             await self._journal.copy_effects(tx, ctx, run_id, new.id, plan.keys)
-        return await self._insert(ctx, new, definition, definition.bundle)
+        return await self._insert(ctx, new, definition)
 
     async def signal(self, ctx: Context, run_id: str, name: str, payload: JsonValue) -> None:
         """Deliver a signal to the run's `listen` step of that name, now or when it comes to wait.

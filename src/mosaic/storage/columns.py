@@ -36,7 +36,7 @@ def iso_utc(moment: datetime) -> str:
     """
     if moment.tzinfo is None:
         raise ValueError("a stored time needs a timezone")
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 class UtcDateTime(TypeDecorator[datetime]):

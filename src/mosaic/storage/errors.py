@@ -76,7 +76,8 @@ def translate(error: BaseException, *, where: str, holder: str | None = None) ->
     name, state = _codes(error)
     if name.startswith("SQLITE_CONSTRAINT") or state.startswith("23"):
         kind = Duplicate if name in _UNIQUE or state in _UNIQUE else Refused
-        return kind("The database refused a row.", constraint=_constraint(error))
+        constraint = _constraint(error, by_trigger=name == "SQLITE_CONSTRAINT_TRIGGER")
+        return kind(f"The database refused a row: {constraint}.", constraint=constraint)
     if name == "SQLITE_FULL" or state == "53100":
         return StorageFull(f"The disk of {where} is full.", hint=_FULL_HINT)
     if name.startswith(_SQLITE_LOCKED) or state in _PG_LOCKED:
@@ -99,13 +100,14 @@ def translate(error: BaseException, *, where: str, holder: str | None = None) ->
     return None
 
 
-def _constraint(error: BaseException) -> str:
-    """Return the constraint's name or columns; never the row, which may hold anything."""
+def _constraint(error: BaseException, *, by_trigger: bool) -> str:
+    """Return the constraint's name or columns, or a trigger's message; never the row, which may hold anything."""
     origin = error.orig if isinstance(error, DBAPIError) else error
     diagnostics = getattr(origin, "diag", None)
     if diagnostics is not None:
-        return str(diagnostics.constraint_name or diagnostics.column_name or "")
-    return str(origin).partition(": ")[2]
+        named = diagnostics.constraint_name or diagnostics.column_name or diagnostics.message_primary
+        return str(named or "a constraint")
+    return str(origin) if by_trigger else str(origin).partition(": ")[2]
 
 
 def translate_os_error(error: OSError, *, where: str) -> MosaicError:

@@ -1,6 +1,7 @@
 """Makes a tool of a Python function: its type hints become the schema, its docstring the description."""
 
 import asyncio
+import contextlib
 import contextvars
 import inspect
 import re
@@ -52,6 +53,7 @@ class FunctionTool:
         self._spec_for = spec_for
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function as it is, past the door; for its own tests."""
         return self._function(*args, **kwargs)
 
     @property
@@ -245,13 +247,16 @@ async def _in_a_thread(function: Callable[..., Any], values: dict[str, Any]) -> 
             done.set_exception(error) if error is not None else done.set_result(value)
 
     def work() -> None:
+        outcome: tuple[Any, BaseException | None]
         try:
             outcome = (context.run(function, **values), None)
         except BaseException as error:  # noqa: BLE001  # also SystemExit: it must not vanish with the thread
-            outcome = (None, ToolFailed("It called sys.exit().") if isinstance(error, SystemExit) else error)
+            # A future takes no StopIteration, and what is no Exception would end the event loop.
+            plain = isinstance(error, Exception) and not isinstance(error, StopIteration)
+            outcome = (None, error if plain else ToolFailed(f"It raised {type(error).__name__}."))
         finally:
             _threads.discard(threading.current_thread())
-        if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(settle, *outcome)
 
     thread = threading.Thread(target=work, name=f"tool-{function.__name__}", daemon=True)

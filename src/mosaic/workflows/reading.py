@@ -62,12 +62,18 @@ def join_pointer(pointer: str, key: str | int) -> str:
 
 @dataclass(slots=True)
 class Reading:
-    """One file while it is read; problems are collected, never raised."""
+    """One file while it is read; problems are collected, never raised.
+
+    Attributes:
+        places: the value that stands at each pointer.
+        broken: pointers of the steps that are wrong: what they give is not known.
+    """
 
     files: Files
     document: Document
     problems: list[Problem] = field(default_factory=list)
     places: dict[str, Node] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
 
     @property
     def file(self) -> str:

@@ -28,6 +28,8 @@ __all__ = [
     "Key",
     "ListOf",
     "MapOf",
+    "NAMED",
+    "Named",
     "Number",
     "Obj",
     "OneOf",
@@ -565,3 +567,33 @@ class OneOf:
     def schema(self) -> JsonObject:
         """Return the alternatives."""
         return {"anyOf": [shape.schema() for shape in self.shapes]}
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A shape that stands under its name in the published schema."""
+
+    name: str
+    shape: Shape
+
+    @property
+    def expected(self) -> str:
+        """What the shape expects."""
+        return self.shape.expected
+
+    def accepts(self, node: Node) -> bool:
+        """Accept what the shape accepts."""
+        return self.shape.accepts(node)
+
+    def read(self, node: Node, reading: Reading, pointer: str) -> Any:
+        """Return what the shape makes."""
+        return self.shape.read(node, reading, pointer)
+
+    def schema(self) -> JsonObject:
+        """Return a reference; `NAMED` holds what it leads to."""
+        NAMED[self.name] = self.shape
+        return {"$ref": f"#/definitions/{self.name}"}
+
+
+NAMED: dict[str, Shape] = {}
+"""The shapes that a schema made so far refers to, by name."""

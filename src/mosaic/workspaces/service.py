@@ -48,7 +48,9 @@ class Workspaces:
         self._workspaces = self._data_dir / "workspaces"
         self._repositories = self._data_dir / "repositories"
 
-    async def prepare(self, run_id: str, source: Path, *, base: str | None = None) -> Workspace:
+    async def prepare(
+        self, run_id: str, source: Path, *, base: str | None = None, checkpoint: str | None = None
+    ) -> Workspace:
         """Return the run's checkout of `source`, made on the first call.
 
         Args:
@@ -57,6 +59,8 @@ class Workspaces:
                 of ours. A directory inside somebody else's repository is imported. Only committed content of a
                 repository is used.
             base: the revision to start from; HEAD when None. Ignored once the workspace exists.
+            checkpoint: a commit that `checkpoint` of another run on the same source returned: its files are where
+                this run begins.
 
         Raises:
             InvalidInput: if the source cannot be used or the run id is no name.
@@ -69,7 +73,7 @@ class Workspaces:
         self._prepare_directories()
         known = self._record(run_id)
         if known is None:
-            known = await self._begin(run_id, source, base)
+            known = await self._begin(run_id, source, base, checkpoint)
         workspace = Workspace.from_json(known["workspace"])
         await self.ensure(workspace)
         return workspace
@@ -115,6 +119,26 @@ class Workspaces:
             await self._publish(workspace, store, git, made)
             self._share_index(workspace)
             return await self._describe(git, made)
+
+    async def checkpoint(self, workspace: Workspace, *, label: str) -> str:
+        """Keep the worktree's files as they are, beside the branch, and return the commit that holds them.
+
+        The branch does not move. The last commit is returned when nothing changed since.
+
+        Raises:
+            Conflict: if the worktree is not on its branch any more, or holds a repository of its own.
+        """
+        async with self._locked(workspace) as (_store, git, record):
+            self._check(workspace)
+            tree, tip = await self._snapshot(workspace, git), str(record["tip"])
+            if tree == await git.text("rev-parse", f"{tip}^{{tree}}"):
+                return tip
+            author = replace(git, variables=identity(self._settings))
+            text = f"Checkpoint of {workspace.run_id} before {label}\n".encode()
+            made = await author.text("commit-tree", tree, "-p", tip, stdin=text)
+            # A ref of its own keeps it from being collected for as long as the repository lives.
+            await git.text("update-ref", f"refs/mosaic/checkpoints/{workspace.run_id}/{made[:16]}", made)
+            return made
 
     async def diff(self, workspace: Workspace, *, since: str | None = None) -> str:
         """Return what the worktree changed since `since` (the base commit when None), new files included.
@@ -169,7 +193,9 @@ class Workspaces:
         if not ignore.exists():
             write_file(ignore, "# MosAIc's data is never part of a repository.\n*\n")
 
-    async def _begin(self, run_id: str, source: Path, base: str | None) -> dict[str, Any]:
+    async def _begin(
+        self, run_id: str, source: Path, base: str | None, checkpoint: str | None
+    ) -> dict[str, Any]:
         root = self._usable(source)
         async with file_lock(self._repositories / "making.lock", timeout_s=self._settings.lock_timeout_s):
             if is_repository(root):
@@ -189,8 +215,17 @@ class Workspaces:
             base_commit=commit,
             store=store.path,
         )
-        self._save(workspace, tip=commit, borrowed=store.source is not None)
+        if checkpoint is not None:
+            await self._require_checkpoint(store, checkpoint)
+        self._save(workspace, tip=checkpoint or commit, borrowed=store.source is not None)
         return self._known(workspace)
+
+    async def _require_checkpoint(self, store: Store, checkpoint: str) -> None:
+        git = replace(store.git(self._settings), git_dir=store.path, work_tree=None, index=None)
+        try:
+            await git.text("cat-file", "-e", f"{checkpoint}^{{commit}}")
+        except GitFailed as error:
+            raise NotFound(f"The checkpoint {checkpoint} is not kept any more.") from error
 
     def _usable(self, source: Path) -> Path:
         root = source.expanduser().resolve()

@@ -30,7 +30,7 @@ def address_of(host: str) -> str:
     Raises:
         InvalidInput: if it is none of these.
     """
-    text = host.strip().rstrip("/")
+    text = host.strip()
     parts = urlsplit(text if "://" in text else f"http://{text}")
     try:
         port = parts.port
@@ -42,7 +42,7 @@ def address_of(host: str) -> str:
     name = "127.0.0.1" if parts.hostname in ("0.0.0.0", "::") else parts.hostname  # noqa: S104  # replaced, not bound
     name = f"[{name}]" if ":" in name else name
     number = port or (_PORT if "://" not in text or parts.scheme == "http" else 443)
-    return f"{parts.scheme}://{name}:{number}{parts.path}"
+    return f"{parts.scheme}://{name}:{number}{parts.path.rstrip('/')}"
 
 
 class OllamaProvider:

@@ -13,15 +13,19 @@ from sqlalchemy import Connection, Engine
 from mosaic.core.errors import Conflict
 from mosaic.storage.migrations import operations as operations  # registers it with Alembic
 
-__all__ = ["configuration", "upgrade"]
+__all__ = ["VERSIONS", "configuration", "upgrade"]
+
+VERSIONS = Path(__file__).parent / "versions"
 
 # Any number that no other user of the database picks; it makes two nodes migrate one after the other.
 _ADVISORY_LOCK = 0x6D6F7361
 
 
-def configuration(connection: Connection) -> Config:
-    """Return the Alembic configuration that works on an open connection."""
+def configuration(connection: Connection, *, versions: Path = VERSIONS) -> Config:
+    """Return the Alembic configuration that works on an open connection, with the migrations in `versions`."""
     config = Config()
+    config.set_main_option("version_locations", str(versions))
+    config.set_main_option("path_separator", "newline")
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.attributes["connection"] = connection
     return config

@@ -20,13 +20,11 @@ from sqlalchemy import pool
 import mosaic
 from mosaic.storage.columns import metadata
 from mosaic.storage.engines import make_sync_engine
-from mosaic.storage.migrations import configuration
+from mosaic.storage.migrations import VERSIONS, configuration
 from mosaic.storage.migrations.operations import AppendOnlyOp
 from mosaic.storage.settings import StorageSettings
 
 __all__ = ["import_models", "write_revision"]
-
-_VERSIONS = Path(__file__).parent / "versions"
 
 
 def import_models() -> list[str]:
@@ -50,18 +48,18 @@ def _complete(_context: Any, _revision: Any, directives: list[ops.MigrationScrip
         upgrades.ops.extend(AppendOnlyOp(name) for name in protected)
 
 
-def write_revision(message: str, *, first: bool = False) -> Path:
+def write_revision(message: str, *, first: bool = False, versions: Path = VERSIONS) -> Path:
     """Write the migration that brings the newest revision up to the tables; return its file."""
     import_models()
     if first:
-        for old in _VERSIONS.glob("[0-9]*.py"):
+        for old in versions.glob("[0-9]*.py"):
             old.unlink()
-    number = 1 + max((int(file.name[:4]) for file in _VERSIONS.glob("[0-9]*.py")), default=0)
+    number = 1 + max((int(file.name[:4]) for file in versions.glob("[0-9]*.py")), default=0)
     with tempfile.TemporaryDirectory() as folder:
         settings = StorageSettings(f"sqlite:///{folder}/empty.db", Path(folder))
         engine = make_sync_engine(settings, poolclass=pool.NullPool)
         with engine.begin() as connection:
-            config = configuration(connection)
+            config = configuration(connection, versions=versions)
             config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
             command.upgrade(config, "head")
             command.revision(
@@ -71,7 +69,7 @@ def write_revision(message: str, *, first: bool = False) -> Path:
                 autogenerate=True,
                 process_revision_directives=_complete,
             )
-    return next(_VERSIONS.glob(f"{number:04}_*.py"))
+    return next(versions.glob(f"{number:04}_*.py"))
 
 
 def main() -> None:

@@ -23,7 +23,8 @@ def make_append_only(connection: Connection, table: str) -> None:
     else:
         function = (
             "CREATE OR REPLACE FUNCTION mosaic_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' is append-only'; END $$"
+            "$$ BEGIN RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' is append-only', "
+            "ERRCODE = 'integrity_constraint_violation'; END $$"
         )
         trigger = (
             f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "

@@ -35,12 +35,14 @@ class Captured:
         size_bytes: how much was printed.
         dropped_bytes: how much of that `text` leaves out.
         whole: the first bytes up to the spool's bound, when `text` is not all; None otherwise.
+        raw: head and tail as they were printed.
     """
 
     text: str
     size_bytes: int
     dropped_bytes: int = 0
     whole: bytes | None = None
+    raw: bytes = b""
 
 
 class Capture:
@@ -81,7 +83,7 @@ class Capture:
                 if dropped:
                     spool.seek(0)
                     whole = spool.read()
-        return Captured(self._text(dropped), self._size, dropped, whole)
+        return Captured(self._text(dropped), self._size, dropped, whole, bytes(self._head + self._tail))
 
     def _keep(self, data: bytes) -> None:
         if self._spool is not None and self._spooled < self._limits.spool_bytes:

@@ -20,10 +20,11 @@ from mosaic.agents import (
 )
 from mosaic.core.errors import BudgetExceeded, Cancelled, Fenced, LimitExceeded, MosaicError, StepFailed
 from mosaic.core.values import JsonObject, JsonValue
-from mosaic.engine import RetryPolicy
+from mosaic.engine import Execution, RetryPolicy
 from mosaic.events import NewEvent
 from mosaic.workflows.interpreter.branches import Branches
-from mosaic.workflows.interpreter.frame import Here
+from mosaic.workflows.interpreter.failure import Stopped
+from mosaic.workflows.interpreter.frame import Here, RunState
 from mosaic.workflows.interpreter.paths import child, iteration, numbered, tag, tried
 from mosaic.workflows.interpreter.people import decided
 from mosaic.workflows.interpreter.retrying import retry_policy
@@ -212,20 +213,29 @@ async def _job(
     while True:
         async with run.slots:
             with run.touching_files():
-                shown = await execution.call(
-                    numbered("job", part),
-                    AGENT_HANDLER,
-                    payload,
-                    queue=run.services.queues.get(spec.pool, AGENT_QUEUE),
-                    priority=int(run.options.get("priority", 10)),
-                    path=path,
-                )
+                shown = await _call(execution, numbered("job", part), payload, run, spec.pool)
         outcome = outcome_from_json(shown if isinstance(shown, dict) else {})
         if not isinstance(outcome, NeedsApproval):
             return outcome
         with here.deadline.paused():
             await decided(run, path, outcome.approval_ids)
         part += 1
+
+
+async def _call(execution: Execution, name: str, payload: JsonObject, run: RunState, pool: str) -> JsonValue:
+    try:
+        return await execution.call(
+            name,
+            AGENT_HANDLER,
+            payload,
+            queue=run.services.queues.get(pool, AGENT_QUEUE),
+            priority=int(run.options.get("priority", 10)),
+            path=execution.path,
+        )
+    except Cancelled:
+        if execution.cancelled.is_set():
+            raise
+        raise Stopped from None
 
 
 def _job_json(here: Here, spec: AgentSpec, work: _Assignment, context: HandoffContext | None) -> JsonObject:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from mosaic.workflows.interpreter.failure import Failure
+from mosaic.workflows.interpreter.failure import Failure, Stopped
 
 __all__ = ["Branches", "Finished"]
 
@@ -54,6 +54,7 @@ class Branches(Generic[T]):
         self._parallel = parallel
         self._enough = enough
         self._tasks: dict[str, asyncio.Task[T]] = {}
+        self._gone: set[str] = set()
         self.finished: Finished[T] = Finished()
 
     async def finish(self) -> Finished[T]:
@@ -61,11 +62,14 @@ class Branches(Generic[T]):
 
         Raises:
             Failure: the first one, when all had to succeed.
+            Stopped: if a branch that was stopped before a crash is missing.
         """
         try:
             while not self._settled():
                 self._start_ready()
                 if not self._tasks:
+                    if self._gone:
+                        raise Stopped
                     break  # what is left needs a branch that failed
                 await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED)
                 self._collect()
@@ -94,7 +98,7 @@ class Branches(Generic[T]):
         for key in self._keys:
             if len(self._tasks) >= self._parallel:
                 break
-            begun = key in self._tasks or key in done.results or key in done.failures
+            begun = key in self._tasks or key in done.results or key in done.failures or key in self._gone
             if not begun and all(needed in done.results for needed in self._needs.get(key, ())):
                 self._tasks[key] = asyncio.ensure_future(self._run(key))
 
@@ -102,6 +106,8 @@ class Branches(Generic[T]):
         for key in [key for key in self._keys if key in self._tasks and self._tasks[key].done()]:
             try:
                 self.finished.results[key] = self._tasks.pop(key).result()
+            except Stopped:
+                self._gone.add(key)
             except Failure as failure:
                 self.finished.failures[key] = failure
                 if self._enough is None:

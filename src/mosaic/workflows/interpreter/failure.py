@@ -3,7 +3,7 @@
 from mosaic.core.errors import MosaicError, StepFailed, error_from_json
 from mosaic.core.values import JsonObject
 
-__all__ = ["Failure"]
+__all__ = ["Failure", "Stopped"]
 
 
 class Failure(Exception):  # noqa: N818  # named for what happened, like the errors of the tree
@@ -50,3 +50,10 @@ class Failure(Exception):  # noqa: N818  # named for what happened, like the err
             step=self.path,
             reason=reason.to_json(),
         )
+
+
+class Stopped(Exception):  # noqa: N818  # an end like a cancelled task's, not an error
+    """A branch was cancelled in an earlier life of this execution, which crashed before it could note why.
+
+    Nothing records it: the branch that won, the one that failed or the time limit that ended it does so again.
+    """

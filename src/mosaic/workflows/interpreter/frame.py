@@ -14,6 +14,7 @@ from mosaic.core.values import JsonObject, JsonValue
 from mosaic.engine import Effects, Execution
 from mosaic.tools import Policy, Toolbox
 from mosaic.workflows.interfaces import Services
+from mosaic.workflows.interpreter.failure import Stopped
 from mosaic.workflows.interpreter.saga import UndoLog
 from mosaic.workflows.schemas import Definition
 from mosaic.workflows.steps import Step
@@ -148,9 +149,13 @@ class Deadline:
         try:
             await self._timer.__aexit__(kind, error, trace)
         except TimeoutError:
-            raise TimedOut(
-                f"Step {self._path!r} took longer than its {self._timeout_s:g} s.", timeout_s=self._timeout_s
-            ) from None
+            raise self._passed() from None
+        if isinstance(error, Stopped) and self._timeout_s is not None:
+            raise self._passed() from None
+
+    def _passed(self) -> TimedOut:
+        limit_s = self._timeout_s
+        return TimedOut(f"Step {self._path!r} took longer than its {limit_s:g} s.", timeout_s=limit_s)
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -11,16 +11,17 @@ inside it: only what failed is done again.
 import time
 from collections.abc import Sequence
 
-from mosaic.core.errors import Cancelled, ContractViolation, Fenced, MosaicError, Problem
+from mosaic.core.errors import Cancelled, ContractViolation, Fenced, MosaicError
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.engine import EffectCall, Outcome, Safety
 from mosaic.events import NewEvent
+from mosaic.workflows.inputs import schema_problems
 from mosaic.workflows.interpreter.events import bounded, head, kind_of, step_event
 from mosaic.workflows.interpreter.failure import Failure
 from mosaic.workflows.interpreter.frame import Deadline, Done, Frame, Here, RunState, Visits
 from mosaic.workflows.interpreter.paths import inside, numbered, static
 from mosaic.workflows.interpreter.saga import Undo, UndoLog, captured, variables_of
-from mosaic.workflows.steps import AgentStep, EmitStep, HandoffStep, HttpStep, RunStep, SetStep, Step, ToolStep, VoteStep
+from mosaic.workflows.steps import AgentStep, EmitStep, HandoffStep, SetStep, Step, VoteStep
 
 __all__ = ["check_output", "run_step"]
 
@@ -28,9 +29,6 @@ _OUTPUT, _FAILED, _STARTED, _CHECKPOINT = "output", "failed", "started", "checkp
 
 _INSTANT = (SetStep, EmitStep)
 """Kinds that begin and end in one commit."""
-
-_TIMED_BY_TRY = (ToolStep, RunStep, HttpStep)
-"""Kinds whose time limit is one try's; the tool door keeps it."""
 
 
 async def run_step(step: Step, frame: Frame, path: str, previous: JsonValue) -> Done:
@@ -47,7 +45,7 @@ async def run_step(step: Step, frame: Frame, path: str, previous: JsonValue) -> 
         number=visits.failures + (0 if visits.settled else 1),
         previous=previous,
         undo=UndoLog(frame.undo),
-        deadline=Deadline(None if isinstance(step, _TIMED_BY_TRY) else step.timeout_s, path=path),
+        deadline=Deadline(step.timeout_s, path=path),
     )
     record = await _recorded(here) or await _perform(step, here)
     for undo in record.get("undo", ()):
@@ -217,26 +215,10 @@ def check_output(step: Step, output: JsonValue, *, path: str) -> None:
     """
     if step.output_schema is None or isinstance(step, AgentStep | HandoffStep | VoteStep):
         return  # an agent is held to its schema while it can still correct itself
-    problems = schema_problems(step.output_schema, output)
+    problems = schema_problems(step.output_schema, output, "output")
     if problems:
         shown = "; ".join(str(problem) for problem in problems[:5])
         raise ContractViolation(
             f"The output of the {kind_of(step)} step {path!r} does not fit its schema: {shown}",
             problems=[str(problem) for problem in problems],
         )
-
-
-def schema_problems(schema: JsonObject, value: JsonValue) -> list[Problem]:
-    """Return what keeps `value` from fitting `schema`; at most twenty problems."""
-    from jsonschema import Draft202012Validator  # noqa: PLC0415  # 100 ms that a run without schemas never needs
-    from referencing import Registry  # noqa: PLC0415
-
-    # An empty registry: a $ref never leaves the schema, least of all for the network.
-    validator = Draft202012Validator(schema, registry=Registry())
-    found = []
-    for error in validator.iter_errors(value):
-        found.append(Problem(error.message[:300], path=error.json_path.removeprefix("$").lstrip(".")))
-        if len(found) == 20:  # noqa: PLR2004  # said above
-            break
-    return found
-

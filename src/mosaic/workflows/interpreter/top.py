@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from mosaic.core.clock import now
-from mosaic.core.errors import ContractViolation, TimedOut
+from mosaic.core.errors import ContractViolation, StepFailed, TimedOut
 from mosaic.core.values import JsonObject, JsonValue
+from mosaic.workflows.inputs import schema_problems
 from mosaic.workflows.interpreter.block import run_block
-from mosaic.workflows.interpreter.failure import Failure
+from mosaic.workflows.interpreter.failure import Failure, Stopped
 from mosaic.workflows.interpreter.frame import Frame, RunState, Scope
 from mosaic.workflows.interpreter.handling import Handling, choose, handle
 from mosaic.workflows.interpreter.paths import tag
 from mosaic.workflows.interpreter.saga import UndoLog
-from mosaic.workflows.interpreter.step import schema_problems
 from mosaic.workflows.interpreter.undoing import compensate
 from mosaic.workflows.steps import Step
 
@@ -80,11 +80,14 @@ async def _in_time(run: RunState, frame: Frame, values: dict[str, JsonValue], st
     try:
         async with timer:
             return (await run_block(run.definition.steps, frame, values=values)).output
+    except Stopped:
+        error = StepFailed("A step was cancelled from outside.", reason={"code": "cancelled"})
+        raise Failure(error, step="", path="") from None
     except TimeoutError:
         if not timer.expired():
             raise
-        error = TimedOut(f"The run took longer than its limit of {limit_s:g} s.", duration_s=limit_s)
-        raise Failure(error, step="", path="") from None
+        late = TimedOut(f"The run took longer than its limit of {limit_s:g} s.", duration_s=limit_s)
+        raise Failure(late, step="", path="") from None
 
 
 def _outputs(run: RunState, frame: Frame, values: dict[str, JsonValue]) -> JsonValue:
@@ -95,7 +98,7 @@ def _outputs(run: RunState, frame: Frame, values: dict[str, JsonValue]) -> JsonV
         unfinished: dict[str, JsonValue] = {step.name: None for step in definition.steps}
         outputs = definition.outputs.evaluate(frame.scope.new_child({**unfinished, **values}))
     if definition.outputs_schema is not None:
-        problems = schema_problems(definition.outputs_schema, outputs)
+        problems = schema_problems(definition.outputs_schema, outputs, "outputs")
         if problems:
             raise ContractViolation(
                 "The run's outputs do not fit the workflow's `output` schema: "

@@ -1,0 +1,96 @@
+"""The definitions runs have pinned: kept by content hash, found for ever, scoped by tenant."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+from mosaic.core.clock import Clock, now
+from mosaic.core.context import Context
+from mosaic.core.errors import NotFound
+from mosaic.core.values import content_hash
+from mosaic.runs.repository import RunRepository
+from mosaic.storage import BlobStore, Database, Transaction
+from mosaic.workflows import AgentEntry, Bundle, Definition
+
+__all__ = ["Definitions"]
+
+_SCRIPTED = "scripted:"
+_CACHED = 64
+
+
+class Definitions:
+    """Stores bundles as blobs and loads them as definitions; a loaded one is remembered, it never changes."""
+
+    def __init__(self, database: Database, blobs: BlobStore, scripts: Path, *, clock: Clock = now) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._scripts = scripts
+        self._clock = clock
+        self._rows = RunRepository()
+        self._loaded: dict[str, Definition] = {}
+
+    async def store(self, definition: Definition) -> None:
+        """Keep the bundle of a definition and of its children."""
+        for part in _with_children(definition):
+            await self._blobs.put(part.bundle.to_bytes())
+
+    async def permit(self, tx: Transaction, ctx: Context, definition: Definition) -> None:
+        """Let the tenant load a stored definition and its children."""
+        for part in _with_children(definition):
+            await self._rows.add_definition(
+                tx, ctx, content_hash=part.content_hash, name=part.name, version=part.version, at=self._clock()
+            )
+
+    async def load(self, ctx: Context, content_hash: str) -> Definition:
+        """Return a definition, ready to run: scripts inside the bundle are where the model provider finds them.
+
+        Raises:
+            NotFound: if the tenant has none with that hash.
+            InvalidDefinition: if it was stored by a release that understood it differently.
+        """
+        async with self._database.transaction(read_only=True) as tx:
+            if not await self._rows.has_definition(tx, ctx, content_hash):
+                raise NotFound(f"There is no workflow definition {content_hash}.")
+        known = self._loaded.get(content_hash)
+        if known is None:
+            known = Definition.from_bundle(Bundle.from_bytes(await self._blobs.get(content_hash)))
+            known = await asyncio.to_thread(self.ready, known)
+            while len(self._loaded) >= _CACHED:
+                self._loaded.pop(next(iter(self._loaded)))
+            self._loaded[content_hash] = known
+        return known
+
+    def ready(self, definition: Definition) -> Definition:
+        """Return the definition with ``scripted:<file of the bundle>`` models naming files on this machine.
+
+        The provider plays files; a bundle's are written out once, under the hash of their content.
+        """
+        agents = {
+            name: replace(entry, spec=replace(entry.spec, model=self._models(entry, definition.bundle)))
+            for name, entry in definition.agents.items()
+        }
+        return replace(definition, agents=agents)
+
+    def _models(self, entry: AgentEntry, bundle: Bundle) -> tuple[str, ...]:
+        return tuple(self._model(model, bundle) for model in entry.spec.model)
+
+    def _model(self, model: str, bundle: Bundle) -> str:
+        script = bundle.files.get(model.removeprefix(_SCRIPTED)) if model.startswith(_SCRIPTED) else None
+        if script is None:
+            return model
+        name = Path(model.removeprefix(_SCRIPTED))
+        folder = self._scripts / content_hash(script).removeprefix("sha256:")[:16]
+        target = folder / name.name
+        if not target.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            temporary = folder / f"{name.name}.new"
+            temporary.write_bytes(script)
+            temporary.replace(target)
+        return f"{_SCRIPTED}{target}"
+
+
+def _with_children(definition: Definition) -> list[Definition]:
+    found = [definition]
+    for child in definition.children.values():
+        found += _with_children(child)
+    return found

@@ -1,0 +1,22 @@
+"""The tools that come with MosAIc."""
+
+from mosaic.tools.builtin.files import delete_file, edit_file, list_files, read_file, write_file
+from mosaic.tools.builtin.git import git_diff, git_log, git_status
+from mosaic.tools.builtin.search import search_files
+from mosaic.tools.builtin.shell import run_shell
+from mosaic.tools.functions import FunctionTool
+
+__all__ = ["BUILTINS"]
+
+BUILTINS: tuple[FunctionTool, ...] = (
+    list_files,
+    read_file,
+    search_files,
+    write_file,
+    edit_file,
+    delete_file,
+    git_status,
+    git_diff,
+    git_log,
+    run_shell,
+)

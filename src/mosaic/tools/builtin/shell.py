@@ -1,0 +1,108 @@
+"""Running commands in the worktree."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from mosaic.core.errors import InvalidInput
+from mosaic.core.values import JsonObject
+from mosaic.engine.effects import Safety
+from mosaic.tools.builtin.files import confined
+from mosaic.tools.functions import tool
+from mosaic.tools.interfaces import Invocation
+from mosaic.tools.processes import (
+    Finished,
+    clean_environment,
+    confined_to,
+    confinement_version,
+    run_command,
+)
+from mosaic.tools.schemas import COMMAND_TIMEOUT_S, RiskClass, ToolEffect, ToolResult
+
+__all__ = ["command_result", "run_shell"]
+
+# The door's own limit is the last resort: until it comes, the command's end can still be told with its output.
+_BEFORE_THE_DOOR = 0.95
+
+
+def _preview(invocation: Invocation, arguments: JsonObject) -> JsonObject:
+    shown: JsonObject = {
+        "command": arguments.get("command") or arguments.get("argv"),
+        "directory": arguments.get("directory", "."),
+    }
+    if confinement_version() == 0:
+        shown["note"] = "This system cannot confine commands: it could change files outside the worktree."
+    elif not invocation.network:
+        shown["note"] = "It runs without network."
+    return shown
+
+
+@tool(
+    name="shell.run",
+    risk=RiskClass.GENERATIVE,
+    effects=(ToolEffect.READ, ToolEffect.WRITE, ToolEffect.EXEC),
+    safety=Safety.UNSAFE,
+    timeout_s=COMMAND_TIMEOUT_S,
+    preview=_preview,
+)
+async def run_shell(
+    invocation: Invocation,
+    command: Annotated[str | None, Field(max_length=100_000, description="A line for /bin/sh.")] = None,
+    argv: Annotated[
+        list[str] | None, Field(min_length=1, description="Program and arguments, without a shell.")
+    ] = None,
+    directory: Annotated[str, Field(description="Where to run, relative to the worktree.")] = ".",
+    timeout_s: Annotated[
+        float | None, Field(gt=0, description="Seconds; at most the tool's own limit.")
+    ] = None,
+) -> ToolResult:
+    """Run a command in the worktree and return its exit code and output.
+
+    Give either `command` or `argv`. There is no terminal and no input; the command ends when its time is up.
+    Python is the one that runs MosAIc; files outside the worktree can be read at most.
+    """
+    if (command is None) == (argv is None):
+        raise InvalidInput("Give either command or argv.")
+    files = confined(invocation)
+    assert invocation.workspace is not None  # noqa: S101  # confined() has checked it
+    assert invocation.scratch is not None  # noqa: S101
+    with files.parent(f"{directory}/x"):  # it exists, inside
+        pass
+    scratch = invocation.scratch
+    limit_s = invocation.timeout_s * _BEFORE_THE_DOOR
+    done = await run_command(
+        ("/bin/sh", "-c", command) if command is not None else tuple(argv or ()),
+        cwd=invocation.workspace / directory,
+        environment=clean_environment(scratch, workspace=invocation.workspace),
+        timeout_s=min(timeout_s or limit_s, limit_s),
+        confinement=confined_to(invocation.workspace, scratch, network=invocation.network),
+        progress=invocation.progress,
+    )
+    return await command_result(invocation, done)
+
+
+async def command_result(invocation: Invocation, done: Finished) -> ToolResult:
+    """Return how a command ended as a result; output that was cut is kept apart, whole."""
+    content: JsonObject = {
+        "exit_code": done.exit_code,
+        "stdout": done.stdout.text,
+        "stderr": done.stderr.text,
+        "duration_s": round(done.duration_s, 3),
+    }
+    if done.signal is not None:
+        content["signal"] = done.signal
+    if done.timed_out:
+        content["timed_out"] = True
+    blobs: dict[str, str | None] = {}
+    for name, captured in (("stdout", done.stdout), ("stderr", done.stderr)):
+        if captured.dropped_bytes:
+            content[f"{name}_bytes"] = captured.size_bytes
+            blobs[name] = await invocation.keep(captured.whole) if captured.whole is not None else None
+    if blobs.get("stderr") and blobs.get("stdout"):
+        content["stderr_blob"] = blobs["stderr"]
+    return ToolResult(
+        content,
+        is_error=done.exit_code != 0,
+        truncated=bool(blobs),
+        blob=blobs.get("stdout") or blobs.get("stderr"),
+    )

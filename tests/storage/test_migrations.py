@@ -1,0 +1,108 @@
+"""The migrations make exactly the tables that the rooms declare, from any state, once."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+
+from mosaic.core.errors import Conflict
+from mosaic.storage import Database, Refused, StorageSettings, metadata
+from mosaic.storage.migrations import autogenerate
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def empty(empty_database_url: str, tmp_path: Path) -> Database:
+    return Database(StorageSettings(empty_database_url, tmp_path / "data"))
+
+
+async def test_an_empty_database_becomes_what_the_rooms_declare(empty: Database) -> None:
+    rooms = autogenerate.import_models()
+    assert "events" in rooms
+    assert await empty.schema_version() is None
+    await empty.migrate()
+    assert await empty.schema_version() is not None
+
+    engine = empty.sync_engine()
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        differences = compare_metadata(context, metadata)
+    engine.dispose()
+    await empty.close()
+    assert differences == [], "run: python -m mosaic.storage.migrations.autogenerate '<what changed>'"
+
+
+async def test_migrating_twice_and_at_once_is_the_same_as_once(empty: Database, tmp_path: Path) -> None:
+    second = Database(empty.settings)
+    async with asyncio.timeout(60):
+        await asyncio.gather(empty.migrate(), second.migrate())
+        await empty.migrate()
+    assert await empty.schema_version() == await second.schema_version()
+    await empty.close()
+    await second.close()
+
+
+async def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(Conflict, match="newer version") as refused:
+        await database.migrate()
+    assert "Upgrade" in str(refused.value.hint)
+    assert await database.schema_version() == "9999"
+
+
+async def test_every_table_is_scoped_by_tenant_or_says_why_not() -> None:
+    autogenerate.import_models()
+    # Belong to the installation, not to a tenant.
+    shared = {"bus_notice", "executor"}
+    unscoped = {
+        table.name
+        for table in metadata.tables.values()
+        if table.name not in shared
+        and next(iter(table.primary_key.columns)).name != "tenant_id"
+        and not any(next(iter(index.columns)).name == "tenant_id" for index in table.indexes)
+    }
+    assert unscoped == set()
+
+
+@pytest.mark.parametrize("statement", ["UPDATE event SET type = 'forged'", "DELETE FROM event"])
+async def test_the_database_itself_refuses_to_change_the_journal(database: Database, statement: str) -> None:
+    async with database.transaction() as tx:
+        await tx.execute(
+            text(
+                "INSERT INTO event (tenant_id, seq, id, type, schema_version, occurred_at, project_id, actor, data) "
+                "VALUES ('t1', 1, 'evt_1', 'a.b', 1, '2026-01-01T00:00:00.000000Z', 'p1', 'user:u1', '{}')"
+            )
+        )
+    with pytest.raises(Refused, match="event is append-only"):
+        async with database.transaction() as tx:
+            await tx.execute(text(statement))
+
+
+def test_a_new_migration_is_written_from_the_tables(tmp_path: Path) -> None:
+    file = autogenerate.write_revision("all tables", first=True, versions=tmp_path)
+    written = file.read_text()
+    assert file.name == "0001_all_tables.py"
+    for table in metadata.tables:
+        assert f'create_table("{table}"' in written.replace("'", '"').replace(
+            "create_table(\n        ", "create_table("
+        )
+    assert "AppendOnlyOp('event')" in written
+
+
+def test_sqlite_keeps_our_pragmas_on_every_connection(tmp_path: Path) -> None:
+    database = Database(StorageSettings(f"sqlite:///{tmp_path}/m.db", tmp_path, synchronous="NORMAL"))
+    engine = database.sync_engine()
+    with engine.connect() as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    engine.dispose()
+    assert pragmas == {"journal_mode": "wal", "synchronous": 1, "foreign_keys": 1, "busy_timeout": 5000}
+    assert isinstance(engine, sqlalchemy.Engine)
