@@ -31,7 +31,9 @@ def says(text: str | None = None, *calls: dict[str, Any], finish: str | None = N
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "model": "test-model",
-        "choices": [{"index": 0, "message": message, "finish_reason": finish or ("tool_calls" if calls else "stop")}],
+        "choices": [
+            {"index": 0, "message": message, "finish_reason": finish or ("tool_calls" if calls else "stop")}
+        ],
         "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
     }
 

@@ -16,6 +16,11 @@ def note(execution: Execution, line: str) -> None:
         file.write(line + "\n")
 
 
+def exists(file: str) -> bool:
+    """Say whether the test has made a file."""
+    return Path(file).exists()
+
+
 async def steps(execution: Execution) -> JsonValue:
     """Two parallel branches of three effects, with a pause that the test can end in between."""
 
@@ -43,7 +48,7 @@ async def crash(execution: Execution) -> JsonValue:
 
     async def call(made: EffectCall) -> Outcome:
         note(execution, f"call {made.idempotency_key}")
-        if not Path(execution.input.get("until", "/nowhere")).exists():
+        if not exists(execution.input.get("until", "/nowhere")):
             os.kill(os.getpid(), signal.SIGKILL)
         return Outcome("survived")
 
@@ -81,7 +86,7 @@ async def child_of_shell(execution: Execution) -> JsonValue:
 async def writer(execution: Execution) -> JsonValue:
     """Records effects as fast as it can until it is told to stop."""
     number = 0
-    while not Path(execution.input["until"]).exists():
+    while not exists(execution.input["until"]):
         number += 1
 
         async def call(_: EffectCall, number: int = number) -> Outcome:

@@ -12,7 +12,6 @@ from mosaic.core.redaction import Redactor
 from mosaic.engine import Engine, EngineSettings, QueueLimits
 from mosaic.events import Journal, open_bus
 from mosaic.storage import Database, FileBlobs, StorageSettings
-
 from tests.engine.handlers import HANDLERS
 
 

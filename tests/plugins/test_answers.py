@@ -1,5 +1,7 @@
 """What a model says arrives the same, whichever vendor it comes from, whole or in pieces."""
 
+import json
+
 import pytest
 
 from mosaic.core.errors import ContractViolation, ModelRefused
@@ -133,9 +135,7 @@ async def test_usage_is_counted_with_its_parts(endpoint, vendor, usage, streamed
 @pytest.mark.parametrize("vendor", ["openai", "ollama"])
 async def test_usage_that_a_server_does_not_tell_is_estimated_and_marked(endpoint, vendor):
     body = reply(vendor, Said("some words of an answer"))
-    shown = {
-        k: v for k, v in __import__("json").loads(body.pieces[0]).items() if k not in ("usage", "eval_count")
-    }
+    shown = {k: v for k, v in json.loads(body.pieces[0]).items() if k not in ("usage", "eval_count")}
     endpoint.will(json_reply(shown))
     response = await ask(endpoint, vendor, streamed=False)
     assert response.usage_estimated

@@ -16,14 +16,17 @@ Along = Callable[[JsonValue], Awaitable[tuple[Sequence[NewEvent], Sequence[Write
 
 
 class WritingAlong:
-    """An effect scope whose effects take our events and writes into their commit."""
+    """An effect scope whose effects take our events and writes into their commit.
 
-    def __init__(
-        self,
-        effects: Effects,
-        along: Along,
-    ) -> None:
+    Args:
+        effects: the scope.
+        before: events that come before the effect's own.
+        along: the events that come after them, and the writes.
+    """
+
+    def __init__(self, effects: Effects, *, before: Sequence[NewEvent], along: Along) -> None:
         self._effects = effects
+        self._before = before
         self._along = along
 
     def __getattr__(self, name: str) -> Any:
@@ -32,11 +35,12 @@ class WritingAlong:
     async def effect(
         self, name: str, call: Callable[[EffectCall], Awaitable[Outcome]], **options: Any
     ) -> JsonValue:
-        """Make the effect as `Effects.effect` does; what `along` returns is committed with its result."""
+        """Make the effect as `Effects.effect` does; what is ours is committed with its result."""
 
         async def extended(made: EffectCall) -> Outcome:
             outcome = await call(made)
-            events, writes = await self._along(outcome.result)
-            return replace(outcome, events=(*outcome.events, *events), writes=(*outcome.writes, *writes))
+            after, writes = await self._along(outcome.result)
+            events = (*self._before, *outcome.events, *after)
+            return replace(outcome, events=events, writes=(*outcome.writes, *writes))
 
         return await self._effects.effect(name, extended, **options)

@@ -19,7 +19,7 @@ class Repairs:
 
     Attributes:
         limit: how many wrong answers in a row are sent back.
-        used: how many were, in a row, up to now.
+        used: how many were wrong, in a row, up to now.
     """
 
     def __init__(self, agent: str, limit: int, redactor: Redactor) -> None:
@@ -42,24 +42,27 @@ class Repairs:
         Raises:
             ContractViolation: if it was one too many; its data holds what the model said, bounded and masked.
         """
-        if self.used < self.limit:
-            self.used += 1
-            return
-        self.give_up(what, said=said, turn=turn)
+        self.used += 1
+        if self.used > self.limit:
+            self.give_up(what, said=said, turn=turn)
 
-    def give_up(self, what: str, *, said: str, turn: int) -> NoReturn:
-        """End it.
+    def give_up(self, what: str, *, said: str, turn: int, budget_empty: bool = False) -> NoReturn:
+        """End it, because it was wrong too often or the run has no retry left.
 
         Raises:
             ContractViolation: always.
         """
-        tries = f" {self.used + 1} times in a row" if self.used else ""
+        times = f" {self.used} times in a row" if self.used > 1 else ""
+        data = {"agent": self.agent, "turn": turn, "said": self.shown(said)}
+        if budget_empty or self.used > 1:
+            data["retries"] = (
+                "budget_empty" if budget_empty else "exhausted"
+            )  # an outer retry must not multiply these
+        hint = "Look at `said`; a more capable model, a simpler output schema or clearer instructions help."
         raise ContractViolation(
-            f"The model of agent {self.agent!r} answered wrongly{tries}: {self.shown(what)}",
-            hint="Look at `said`; a more capable model, a simpler output schema or clearer instructions help.",
-            agent=self.agent,
-            turn=turn,
-            said=self.shown(said),
+            f"The model of agent {self.agent!r} answered wrongly{times}: {self.shown(what)}",
+            hint="The run used up its retry budget; allow more, or look at `said`." if budget_empty else hint,
+            **data,
         )
 
 

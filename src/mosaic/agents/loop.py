@@ -149,9 +149,9 @@ class JobLoop:
 
     async def write(self, name: str, *more: NewEvent) -> None:
         """Journal the moves that no effect has carried yet, with the conversation as it stands."""
+        await self._log.keep(self.messages)
 
         async def stand(_call: EffectCall) -> Outcome:
-            await self._log.keep(self.messages)
             return Outcome(None, events=(*self._news, *self._moves(), *more), writes=(self._row(),))
 
         await self._effects.effect(name, stand, safety=Safety.REPEATABLE)
@@ -179,11 +179,11 @@ class JobLoop:
             self._rewind(before)
             self._accept(ModelResponse.from_json(cast(Any, result)))
             await self._log.keep(self.messages)
-            return (*news, *self._moves(), *self._message_event()), (self._row(),)
+            return (*self._message_event(), *self._moves()), (self._row(),)
 
         try:
             response = await self._inference.complete(
-                cast(Effects, WritingAlong(self._effects, along)),
+                cast(Effects, WritingAlong(self._effects, before=news, along=along)),
                 f"turn{turn}/model",
                 self._window.fit(request),
                 model=self._models,
@@ -276,7 +276,7 @@ class JobLoop:
         name = f"turn{turn}/repair"
         left = await self._effects.take_retry(name)
         if left is None:
-            self._repairs.give_up(what, said=said, turn=turn)
+            self._repairs.give_up(what, said=said, turn=turn, budget_empty=True)
         reason = {"code": ContractViolation.code, "message": self._repairs.shown(what)}
         self._news = (
             NewEvent(

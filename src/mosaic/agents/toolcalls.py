@@ -7,6 +7,7 @@ to the model as a failed result that says what would be right.
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
 
@@ -234,10 +235,14 @@ def offered_tools(job: AgentJob) -> dict[str, ToolSpec]:
 
     Raises:
         InvalidInput: if one it needs does not exist.
+        Unavailable: if its server cannot be reached.
     """
     existing = {spec.name: spec for spec in job.toolbox.specs(None)}
     selection = job.spec.select_tools(existing)
     if selection.missing:
+        for name in selection.missing:
+            with suppress(UnknownTool):
+                job.toolbox.get(name)  # of a server that cannot be reached: that is the reason to tell
         near = {name: get_close_matches(name, existing, n=1) for name in selection.missing}
         hints = [f"{name!r} is not {hit[0]!r}" for name, hit in near.items() if hit]
         raise InvalidInput(

@@ -15,7 +15,9 @@ MASK = "[redacted]"
 _MIN_SECRET_LENGTH = 8
 
 _SHAPES = re.compile(
-    r"sk-ant-[\w-]{16,}|sk-[\w-]{20,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
+    # Not inside a word: "task-fix-the-failing-login-test" is no key. (Looking back after the letters, not before
+    # them, keeps the search fast.)
+    r"sk-(?<![A-Za-z0-9]sk-)(?:ant-[\w-]{16,}|[\w-]{20,})|gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
     r"|xox[abpr]-[\w-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}"
     r"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
@@ -46,6 +48,8 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return `text` with every secret masked."""
+        if len(text) < _MIN_SECRET_LENGTH:
+            return text
         for secret in self._known:
             if secret in text:
                 text = text.replace(secret, MASK)
@@ -55,13 +59,16 @@ class Redactor:
         """Return `value` with every secret masked, and the values of secret-named string fields too."""
         if isinstance(value, str):
             return self.text(value)
-        if isinstance(value, list):
+        if isinstance(value, list | tuple):  # JSON makes a list of a tuple: what is in it must be masked too
             return [self.value(item) for item in value]
         if isinstance(value, dict):
-            return {key: self._field(key, item) for key, item in value.items()}
+            return {self._name(key): self._field(key, item) for key, item in value.items()}
         return value
 
+    def _name(self, key: str) -> str:
+        return self.text(key) if isinstance(key, str) else key  # JSON also takes numbers as names
+
     def _field(self, key: str, item: JsonValue) -> JsonValue:
-        if isinstance(item, str) and item and _SECRET_NAME.search(key):
+        if isinstance(item, str) and item and _SECRET_NAME.search(str(key)):
             return MASK
         return self.value(item)

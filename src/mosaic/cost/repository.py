@@ -67,6 +67,22 @@ class CostRepository:
         }  # fmt: skip
         return self._insert(budget).values(**values).on_conflict_do_nothing()
 
+    def raise_limits(self, tenant: str, run_id: str, *, nanos: int | None, tokens: int | None) -> Executable:
+        """Return the write that raises the limits of a run's family; a limit that is not set stays unset."""
+        own = budget.alias("own")
+        root = (
+            select(own.c.root_run_id)
+            .where(own.c.run_id == run_id, own.c.tenant_id == tenant)
+            .scalar_subquery()
+        )
+        return (
+            update(budget)
+            .where(budget.c.run_id == root, budget.c.tenant_id == tenant)
+            .values(
+                limit_nanos=budget.c.limit_nanos + (nanos or 0), limit_tokens=budget.c.limit_tokens + (tokens or 0)
+            )
+        )
+
     def reserve(self, tx: SyncTransaction, asked: Asked) -> Reservation | Refused:
         """Set an amount aside, if the budget has room for it: one conditional update, so nobody can pass the limit."""
         root = self._root(tx, asked)

@@ -88,6 +88,16 @@ class Cost:
         )
         await tx.execute(statement)
 
+    def extension(
+        self, ctx: Context, run_id: str, *, usd: Money | None, tokens: int | None
+    ) -> tuple[Write, ...]:
+        """Return the writes that raise a run's limits, its family's when it is a child; None leaves a limit alone.
+
+        They belong in the transaction that records why, so that they happen once.
+        """
+        nanos = usd.nanos if usd is not None else None
+        return (self._rows.raise_limits(ctx.tenant, run_id, nanos=nanos, tokens=tokens),)
+
     async def reserve(
         self,
         ctx: Context,

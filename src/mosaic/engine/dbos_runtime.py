@@ -221,6 +221,7 @@ class DbosRuntime:
         """Claim no more work; what runs goes on."""
         for event in self._dbos.background_thread_stop_events:
             event.set()
+        self._dbos._background_jobs_stop_event.set()
 
     async def destroy(self) -> None:
         """Stop every thread. What still runs stays recoverable."""

@@ -68,6 +68,11 @@ class Effects:
         """Say whether the effect `name` is finished, so that it will not call again."""
         return self._scope.done(self.key(name)) is not None
 
+    async def was_recorded(self, name: str) -> bool:
+        """Say whether the effect `name` is finished, also before the first effect of this path was asked for."""
+        await self._scope.load(self.path)
+        return self.is_recorded(name)
+
     async def effect(
         self,
         name: str,

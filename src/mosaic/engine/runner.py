@@ -78,6 +78,7 @@ class Runner:
         # Written as running here by whoever started them, so there is nothing left to claim.
         self._fresh: dict[str, ExecutionRow] = {}
         self._cancelled_early: set[str] = set()
+        self._runs: set[asyncio.Event] = set()
         self._stopping = False
 
     def expect(self, row: ExecutionRow) -> None:
@@ -94,6 +95,15 @@ class Runner:
 
     async def run(self, execution_id: str) -> bool:
         """Run an execution to its end; false when another process must go on with it."""
+        ended = asyncio.Event()
+        self._runs.add(ended)
+        try:
+            return await self._run(execution_id)
+        finally:
+            self._runs.discard(ended)
+            ended.set()
+
+    async def _run(self, execution_id: str) -> bool:
         delay_s, was_mine = 0.1, False
         while not self._stopping:
             if (active := self._active.get(execution_id)) is not None:
@@ -103,6 +113,8 @@ class Runner:
                 claimed = await self._claim(execution_id, was_mine=was_mine)
                 if claimed is None:
                     return True
+                if self._stopping:
+                    return False
                 was_mine = True
                 end = await self._drive(*claimed)
             except Fenced:
@@ -324,7 +336,8 @@ class Runner:
         await _all_of((active.scope.idle() for active in running), timeout_s)
         for active in running:
             active.scope.halt(Halt.HANDOFF)
-        stuck = await _all_of((active.ended.wait() for active in running), _CLEAN_UP_S)
+        # Those included that were about to begin: after this, nothing here claims anything.
+        stuck = await _all_of((ended.wait() for ended in self._runs), _CLEAN_UP_S)
         if stuck:
             log.warning("%d executions did not stop when they were told to", stuck)
 

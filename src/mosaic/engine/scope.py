@@ -173,6 +173,8 @@ class RunScope:
         if self.park is not None:
             try:
                 await self.park(parked)
+            except Fenced:
+                self.halt(Halt.FENCED)
             except Unavailable as error:
                 # A crash now may be counted, or not counted, once too often: better than to stop here.
                 log.warning("could not note that run %s waits: %s", self.run_id, error)

@@ -11,6 +11,7 @@ from mosaic.storage import BlobStore
 __all__ = ["INLINE_LIMIT_BYTES", "Payloads"]
 
 INLINE_LIMIT_BYTES = 16 * 1024
+_WORTH_A_BLOB_BYTES = 1024
 _REFERENCE = "$blob"
 
 
@@ -84,10 +85,11 @@ class Payloads:
         kept = dict(data)
         size = sum(len(text) + len(key) for key, text in encoded.items())
         for key in sorted(encoded, key=lambda name: -len(encoded[name])):
-            if size > INLINE_LIMIT_BYTES or _is_reference(data[key]):
+            large = size > INLINE_LIMIT_BYTES and len(encoded[key]) > _WORTH_A_BLOB_BYTES
+            if large or _is_reference(data[key]):
                 kept[key] = await self._offload(encoded[key])
                 size -= len(encoded[key])
         text = _encode(kept)
-        if len(text) > INLINE_LIMIT_BYTES:  # thousands of small fields
+        if len(text) > INLINE_LIMIT_BYTES:  # very many small fields
             return _encode(await self._offload(_encode(data)))
         return text

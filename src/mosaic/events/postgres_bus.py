@@ -1,7 +1,8 @@
 """The bus on PostgreSQL: NOTIFY inside the transaction that changed something, LISTEN on a connection of our own."""
 
-import time
+import selectors
 from collections.abc import Sequence
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -13,9 +14,15 @@ from mosaic.storage import Prepared, SyncTransaction, Transaction
 __all__ = ["PostgresBus"]
 
 _CHANNEL = "mosaic"
-# How often the listening thread looks whether it should end, and whether its connection still lives.
-_TURN_S = 0.5
+# How long a silent connection is trusted before we look whether it still lives.
 _PROBE_S = 10.0
+# A network that swallows packets must not keep us listening to nobody.
+_CONNECTION: dict[str, Any] = {
+    "application_name": "mosaic-bus",
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "tcp_user_timeout": 20_000,
+}
 
 _NOTIFY = select(func.pg_notify(literal_column(f"'{_CHANNEL}'"), bindparam("payload", type_=String)))
 _PREPARED = Prepared(_NOTIFY, "postgresql")
@@ -38,16 +45,20 @@ class PostgresBus(SharedBus):
     def _listen(self) -> None:
         url = self._database.sync_url.set(drivername="postgresql")
         address = url.render_as_string(hide_password=False)
-        with psycopg.connect(address, autocommit=True, application_name="mosaic-bus") as connection:
+        with psycopg.connect(address, autocommit=True, **_CONNECTION) as connection:
             connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(_CHANNEL)))
             self.deliver_all()  # what came while nobody listened
-            probed = time.monotonic()
+            self._hear_until_closed(connection)
+
+    def _hear_until_closed(self, connection: "psycopg.Connection[Any]") -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(connection.fileno(), selectors.EVENT_READ)
+            selector.register(self._stopped, selectors.EVENT_READ)
             while not self._stop.is_set():
-                for notice in connection.notifies(timeout=_TURN_S, stop_after=1):
+                if not selector.select(_PROBE_S):
+                    connection.execute("SELECT 1")  # raises when the server is gone
+                for notice in connection.notifies(timeout=0):
                     self._hear(notice.payload)
-                if time.monotonic() - probed > _PROBE_S:
-                    connection.execute("SELECT 1")
-                    probed = time.monotonic()
 
     def _hear(self, payload: str) -> None:
         source, _, topic = payload.partition(" ")

@@ -253,7 +253,8 @@ class JournalRepository:
                 effect.c.run_id == from_run,
                 effect.c.tenant_id == tenant,
             )
-            copied += (await tx.execute(insert(effect).from_select(names, source))).rowcount
+            statement = insert(effect).from_select(names, source)
+            copied += (await tx.execute(statement.execution_options(preserve_rowcount=True))).rowcount
         return copied
 
 

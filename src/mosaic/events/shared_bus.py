@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import socket
 import threading
 from abc import abstractmethod
 
@@ -28,6 +29,8 @@ class SharedBus(LocalBus):
         # Other processes' wakes carry their name; our own we have delivered already.
         self.source = secrets.token_hex(6)
         self._stop = threading.Event()
+        # Readable once we close, for a listener that waits for a socket.
+        self._stopped, self._stopper = socket.socketpair()
         self._thread_lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -48,11 +51,14 @@ class SharedBus(LocalBus):
 
     async def close(self) -> None:
         """Stop listening."""
-        self._stop.set()
+        if not self._stop.is_set():
+            self._stop.set()
+            self._stopper.close()
         with self._thread_lock:
             thread = self._thread
         if thread is not None:
             await asyncio.to_thread(thread.join)
+        self._stopped.close()
 
     def _listen_until_closed(self) -> None:
         delay_s = 0.1

@@ -90,9 +90,6 @@ def waits(values: dict[str, Any], reading: Reading, pointer: str) -> float | Non
     return None if found is None else float(found)
 
 
-def _plain(own: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in own.items() if not key.startswith("_")}
-
 
 def _with_defaults(common: dict[str, Any], timeout_s: float | None, retry: Retry | None) -> dict[str, Any]:
     return {"timeout_s": timeout_s, "retry": retry, **common}
@@ -127,7 +124,10 @@ def _run(own: dict[str, Any], common: dict[str, Any]) -> RunStep:
 
 
 def _workflow(own: dict[str, Any], common: dict[str, Any]) -> WorkflowStep:
-    return WorkflowStep(workflow=own.get("workflow", "").removeprefix("file:"), with_=own.get("with"), **common)
+    reading, pointer = own["_reading"], join_pointer(own["_pointer"], "workflow")
+    reference = own.get("workflow", "").removeprefix("file:")
+    path = reading.path_of(reference, reading.node_at(pointer), pointer) if reference else None
+    return WorkflowStep(workflow=path or "", with_=own.get("with"), **common)
 
 
 def _http(own: dict[str, Any], common: dict[str, Any]) -> HttpStep:

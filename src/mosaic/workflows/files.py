@@ -10,7 +10,7 @@ from typing import Protocol
 
 from mosaic.workflows.document import MAX_BYTES
 
-__all__ = ["BundleFiles", "DiskFiles", "FileRefused", "Files", "resolve"]
+__all__ = ["BundleFiles", "DiskFiles", "FileRefused", "Files", "Recording", "resolve"]
 
 MAX_FILES = 200
 """Files in one bundle."""
@@ -86,6 +86,23 @@ class BundleFiles:
 
     def check_directory(self, path: str) -> None:
         """Do nothing: a bundle holds no directories."""
+
+
+class Recording:
+    """The files of a child definition: read from its parent's, with a record of its own."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self.seen: dict[str, bytes] = {}
+
+    def read(self, path: str) -> bytes:
+        """Return the content; see `Files.read`."""
+        self.seen[path] = self.files.read(path)
+        return self.seen[path]
+
+    def check_directory(self, path: str) -> None:
+        """Check that `path` is a directory inside; see `Files.check_directory`."""
+        self.files.check_directory(path)
 
 
 class DiskFiles:

@@ -66,7 +66,8 @@ class Reading:
 
     Attributes:
         places: the value that stands at each pointer.
-        broken: pointers of the steps that are wrong: what they give is not known.
+        broken: pointers of the steps and agents that are wrong: what they give is not known.
+        sources: the node of each template, for positions inside it; by `id`, with the template kept alive.
     """
 
     files: Files
@@ -74,6 +75,7 @@ class Reading:
     problems: list[Problem] = field(default_factory=list)
     places: dict[str, Node] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
+    sources: dict[int, tuple[Template, ScalarNode]] = field(default_factory=dict)
 
     @property
     def file(self) -> str:
@@ -100,11 +102,23 @@ class Reading:
 
     def template(self, node: ScalarNode, pointer: str) -> Template:
         """Return the template of a text; an empty one after a problem."""
-        return self._compiled(node, pointer, parse_template, _EMPTY)
+        return self._kept(self._compiled(node, pointer, parse_template, _EMPTY), node)
 
     def condition(self, node: ScalarNode, pointer: str) -> Template:
         """Return the template of a condition; an empty one after a problem."""
-        return self._compiled(node, pointer, parse_condition, _EMPTY)
+        return self._kept(self._compiled(node, pointer, parse_condition, _EMPTY), node)
+
+    def _kept(self, template: Template, node: ScalarNode) -> Template:
+        self.sources[id(template)] = (template, node)
+        return template
+
+    def complain_in(
+        self, template: Template, offset: int, message: str, suggestion: str | None = None
+    ) -> None:
+        """Note a problem with the character at `offset` of a template's text."""
+        found = self.sources.get(id(template))
+        line, column = self.document.locate(found[1], offset) if found else (1, 1)
+        self.problems.append(Problem(message, "", self.file, line, column, suggestion))
 
     def script(self, node: ScalarNode, pointer: str) -> ShellTemplate:
         """Return the template of a shell script."""
@@ -188,7 +202,3 @@ class Reading:
             return ""
         return text
 
-
-def scalar_value(node: Node) -> JsonValue:
-    """Return the value of a scalar; None for a list or mapping."""
-    return node.value if isinstance(node, ScalarNode) else None

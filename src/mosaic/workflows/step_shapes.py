@@ -159,7 +159,7 @@ class StepShape:
 
     def schema(self) -> JsonObject:
         """Return a reference to the published step."""
-        return {"$ref": "#/definitions/branch" if self.branch else "#/definitions/step"}
+        return {"$ref": "#/definitions/step"}
 
 
 def _common(values: dict[str, Any]) -> dict[str, Any]:
@@ -175,11 +175,11 @@ def _broken(name: str, node: Node, reading: Reading, pointer: str) -> Step:
     return SetStep(name=name, path=pointer, place=reading.place(node), value=Value(None))
 
 
-def step_schema(*, branch: bool) -> JsonObject:
+def step_schema() -> JsonObject:
     """Return the published schema of a step: one alternative per kind, told apart by the required word."""
     alternatives = []
     for kind in KINDS.values():
-        keys = {name: key.schema() for name, key in kind.all_keys.items() if branch or name != "needs"}
+        keys = {name: key.schema() for name, key in kind.all_keys.items()}
         required = [kind.word, *(name for name, key in kind.keys.items() if key.required and name != kind.word)]
         alternatives.append(
             {
@@ -285,4 +285,4 @@ class Branches:
 
     def schema(self) -> JsonObject:
         """Return an object of branches."""
-        return {"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/definitions/branch"}}
+        return {"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/definitions/step"}}

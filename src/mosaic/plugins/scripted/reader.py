@@ -8,9 +8,10 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from mosaic.core.errors import InvalidInput, NotFound, Problem
+from mosaic.core.errors import InvalidInput, NotFound, Problem, error_from_json
 from mosaic.plugins.scripted.condition import Condition, parse_condition
 from mosaic.plugins.scripted.script import Choice, Scene, Script, Turn
+from mosaic.providers.ai import Usage
 from mosaic.providers.interfaces import DeclaredPrice
 
 __all__ = ["load_script", "parse_script"]
@@ -108,7 +109,7 @@ class _Reader:
 
     def _number(self, value: Any, path: str) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            self._wrong(path, "must be a number of seconds or dollars, 0 or more")
+            self._wrong(path, "must be a number, 0 or more")
             return 0.0
         return float(value)
 
@@ -174,8 +175,7 @@ class _Reader:
             self._wrong(f"{path}.finish", f"must be one of {', '.join(_FINISHES)}")
         if "delay_s" in shown:
             self._number(shown["delay_s"], f"{path}.delay_s")
-        if not isinstance(shown.get("usage", {}), dict):
-            self._wrong(f"{path}.usage", "must map figures such as `input_tokens` to numbers")
+        self._usage(shown.get("usage", {}), f"{path}.usage")
         return Choice(self._when(shown.get("when"), path), shown)
 
     def _list(self, value: Any, path: str) -> list[Any]:
@@ -199,6 +199,22 @@ class _Reader:
             self._wrong(path, "must be a mapping with `code`")
             return
         self._known(error, _ERROR_KEYS, path)
+        code = error["code"]
+        if type(error_from_json({"code": code})).code != code:
+            self._wrong(f"{path}.code", f"{code!r} is not an error code; see docs/reference/providers.md")
+        for name in ("attempts", "retry_after_s"):
+            if name in error:
+                self._number(error[name], f"{path}.{name}")
+
+    def _usage(self, usage: Any, path: str) -> None:
+        known = Usage().to_json()
+        if not isinstance(usage, dict):
+            self._wrong(path, "must map figures such as `input_tokens` to numbers")
+            return
+        self._known(usage, frozenset(known), path)
+        for name, value in usage.items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                self._wrong(f"{path}.{name}", "must be a whole number, 0 or more")
 
     def _when(self, shown: Any, path: str) -> Condition | None:
         if shown is None:
