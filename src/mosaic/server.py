@@ -68,7 +68,12 @@ async def _answer(application: Application, listener: socket.socket, address: st
     home = application.settings.home
     asgi = create_asgi(application, owner_token=owner_token(home))
     config = uvicorn.Config(
-        asgi, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=_GRACE_S, server_header=False
+        asgi,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=_GRACE_S,
+        server_header=False,
     )
     server = _Server(config)
     loop = asyncio.get_running_loop()
@@ -96,7 +101,9 @@ async def _answer(application: Application, listener: socket.socket, address: st
 async def _example(application: Application) -> None:
     """Run the example team on an empty installation and say where to look."""
     try:
-        run = await run_example_once(application, on_start=lambda run_id: _say(f"First start: the example team works, run {run_id}"))
+        run = await run_example_once(
+            application, on_start=lambda run_id: _say(f"First start: the example team works, run {run_id}")
+        )
     except Exception as error:  # noqa: BLE001  # the server is worth more than its demonstration
         _log.exception("the example team could not run", exc_info=error)
         return

@@ -17,12 +17,12 @@ from mosaic.agents import (
 from mosaic.core.context import Context
 from mosaic.core.redaction import Redactor
 from mosaic.cost import Cost
-from mosaic.engine import Effects, RetryPolicy
-from mosaic.events import Event, Journal
+from mosaic.engine import Effects, Engine, RetryPolicy
+from mosaic.events import Bus, Event, Journal
 from mosaic.inference import Inference, InferenceSettings
 from mosaic.providers import ProviderRegistry
 from mosaic.storage import BlobStore, Database
-from mosaic.tools import Policy, Toolbox, ToolDoor
+from mosaic.tools import Approvals, Policy, Toolbox, ToolDoor
 from tests.agents.script import ScriptedModel
 from tests.providers.endpoint import running_endpoint
 
@@ -50,7 +50,7 @@ class Bench:
     inference: Inference
     registry: AgentRegistry
     conversations: Conversations
-    door: ToolDoor
+    approvals: Approvals
     runner: AgentRunner
     cost: Cost
     redactor: Redactor
@@ -92,7 +92,7 @@ class Bench:
 
 @pytest.fixture
 async def bench(
-    database: Database, journal: Journal, blobs: BlobStore, redactor: Redactor, ctx: Context
+    database: Database, journal: Journal, bus: Bus, blobs: BlobStore, redactor: Redactor, ctx: Context
 ) -> AsyncIterator[Bench]:
     async with running_endpoint() as endpoint:
         providers = ProviderRegistry(
@@ -108,13 +108,14 @@ async def bench(
         inference = Inference(providers, cost, InferenceSettings(retry=quick, retry_with_fallback=quick))
         registry = AgentRegistry(database, journal)
         conversations = Conversations(database, journal, blobs, redactor=redactor)
-        door = ToolDoor()
+        approvals = Approvals(database, journal, Engine(database, journal, bus))
+        door = ToolDoor(approvals, redactor=redactor, blobs=blobs)
         runner = AgentRunner(
             inference=inference, door=door, registry=registry, conversations=conversations, redactor=redactor
         )
         yield Bench(
             ctx, database, journal, blobs, ScriptedModel(endpoint), providers, inference, registry, conversations,
-            door, runner, cost, redactor,
+            approvals, runner, cost, redactor,
         )  # fmt: skip
         await providers.close()
 

@@ -18,8 +18,7 @@ from mosaic.events import Journal, open_bus
 from mosaic.inference import Inference
 from mosaic.providers import ProviderRegistry
 from mosaic.storage import Database, FileBlobs, StorageSettings
-from mosaic.tools import Policy, Toolbox, tool
-from tests.agents.doors import open_door
+from mosaic.tools import Approvals, Policy, Toolbox, ToolDoor, tool
 
 CTX = Context(tenant="t1", project="p1", actor=Actor("user", "u1"))
 RUN, PATH = "run_1", "code"
@@ -65,7 +64,7 @@ async def main(url: str, data: str, model_url: str, work: str) -> None:
     engine = Engine(database, journal, bus, SETTINGS)
     runner = AgentRunner(
         inference=Inference(providers, Cost(database)),
-        door=open_door(database, journal, engine, redactor, blobs)[0],
+        door=ToolDoor(Approvals(database, journal, engine), redactor=redactor, blobs=blobs),
         registry=AgentRegistry(database, journal),
         conversations=Conversations(database, journal, blobs, redactor=redactor),
         redactor=redactor,
@@ -82,9 +81,8 @@ async def main(url: str, data: str, model_url: str, work: str) -> None:
         CTX, execution_id="e1", run_id=RUN, handler="agent", input={}, path=PATH, queue="agents"
     )
     result = await engine.wait("e1", timeout_s=60)
-    print(
-        json.dumps({"status": result.status, "output": result.output, "error": str(result.error)}), flush=True
-    )  # noqa: T201
+    answer = {"status": result.status, "output": result.output, "error": str(result.error)}
+    sys.stdout.write(json.dumps(answer) + "\n")
     await engine.shutdown()
     await providers.close()
     await bus.close()

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,17 @@ class Node:
         """Kill -9."""
         self._process.kill()
         await self._process.wait()
+
+    async def until(self, there: Callable[[], Awaitable[bool]]) -> None:
+        """Wait for what it does while it lives."""
+        async with asyncio.timeout(WAIT_S):
+            while not await there():
+                assert self._process.returncode is None, await self._errors()
+                await asyncio.sleep(0.02)
+
+    async def _errors(self) -> str:
+        _, error = await self._process.communicate()
+        return error.decode()[-4000:]
 
     async def result(self) -> Any:
         """What it printed at its end."""
@@ -62,12 +73,6 @@ async def node(settings: StorageSettings, model: ScriptedModel, work: Path) -> A
             await process.wait()
 
 
-async def until_there(path: Path) -> None:
-    async with asyncio.timeout(WAIT_S):
-        while not path.exists():  # noqa: ASYNC110 - another process makes it
-            await asyncio.sleep(0.02)
-
-
 async def test_a_job_killed_twice_goes_on_and_repeats_nothing_that_was_done(
     storage_settings: StorageSettings, database: Database, journal: Journal, blobs: BlobStore, redactor: Any,
     tmp_path: Path,
@@ -91,16 +96,22 @@ async def test_a_job_killed_twice_goes_on_and_repeats_nothing_that_was_done(
             says("Then.", call("note", {"text": "two"}), call("look")),
             third,
         )
+
+        async def in_the_second_turn() -> bool:
+            """One of its calls is done, the other hangs."""
+            done = await journal.read(CTX, types=["tool.called"])
+            return len(done) == 2 and (work / "inside").exists()
+
+        async def the_answer_hangs() -> bool:
+            """It has been asked for and does not come."""
+            return hung.is_set()
+
         async with node(storage_settings, model, work) as first:
-            await until_there(work / "inside")  # in the second turn: one call is done, the other hangs
-            async with asyncio.timeout(WAIT_S):
-                while len(await journal.read(CTX, types=["tool.called"])) < 2:
-                    await asyncio.sleep(0.02)
+            await first.until(in_the_second_turn)
             await first.kill()
         (work / "hang").unlink()
         async with node(storage_settings, model, work) as second:
-            async with asyncio.timeout(WAIT_S):
-                await hung.wait()  # the third answer has been asked for and does not come
+            await second.until(the_answer_hangs)
             await second.kill()
         async with node(storage_settings, model, work) as third_node:
             result = await third_node.result()

@@ -23,8 +23,8 @@ SETTINGS = EngineSettings(
     queues={"agents": QueueLimits(per_tenant_concurrency=2, per_node_concurrency=4)},
     drain_s=2.0,
     safety_poll_s=5.0,
-    heartbeat_s=0.2,
-    lease_ttl_s=1.0,
+    heartbeat_s=0.3,
+    lease_ttl_s=3.0,
 )
 
 Launch = Callable[..., Awaitable[Engine]]

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import re
 from itertools import pairwise
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -15,6 +17,7 @@ from mosaic.core.errors import (
     NotFound,
     TimedOut,
 )
+from mosaic.plugins import scripted
 from mosaic.plugins.scripted import ScriptedProvider, load_script, parse_script
 from mosaic.providers import Delta, Message, ModelRequest, ToolCallResponsePart, Usage
 
@@ -357,3 +360,11 @@ async def test_usage_adds_up_over_a_conversation(play):
         first.usage.input_tokens + second.usage.input_tokens,
         first.usage.output_tokens + second.usage.output_tokens,
     )
+
+
+def test_the_documented_script_is_a_script():
+    page = (Path(__file__).parents[2] / "docs/reference/providers.md").read_text()
+    (block,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    example = dedent(scripted.__doc__.partition("::\n\n")[2].partition("\n\n**Which turn.**")[0])
+    for text in (block, example):
+        assert set(parse_script(text, name="play").agents) == {"planner", "coder"}

@@ -17,7 +17,8 @@ from mosaic.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from mosaic.providers.http import ProviderHttp, check_secret
+from mosaic.providers.credentials import check_secret
+from mosaic.providers.http import ProviderHttp
 from tests.providers.endpoint import Reply, json_reply, unused_url
 
 pytestmark = pytest.mark.anyio

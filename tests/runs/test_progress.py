@@ -15,7 +15,7 @@ def test_a_run_whose_only_active_step_asks_is_quiescent() -> None:
     progress = fold(
         ("step.started", "fix", {}),
         ("step.started", "fix/code", {}),
-        ("approval.requested", "fix/code", {"id": "apr_1"}),
+        ("approval.requested", "fix/code", {"approval": "apr_1"}),
     )
     assert progress.leaves == {"fix/code"}
     assert progress.quiescent
@@ -26,7 +26,7 @@ def test_a_run_with_another_branch_at_work_is_not() -> None:
         ("step.started", "review", {}),
         ("step.started", "review/security", {}),
         ("step.started", "review/speed", {}),
-        ("approval.requested", "review/security", {"id": "apr_1"}),
+        ("approval.requested", "review/security", {"approval": "apr_1"}),
     )
     assert not progress.quiescent
     progress.apply({"seq": 9, "type": "step.completed", "path": "review/speed", "data": {}})
@@ -34,15 +34,15 @@ def test_a_run_with_another_branch_at_work_is_not() -> None:
 
 
 def test_an_ask_deeper_inside_the_step_counts_for_the_step() -> None:
-    progress = fold(("step.started", "build[0]/code", {}), ("approval.requested", "build[0]/code/coder(2)", {"id": "a"}))
+    progress = fold(("step.started", "build[0]/code", {}), ("approval.requested", "build[0]/code/coder(2)", {"approval": "a"}))
     assert progress.quiescent
 
 
 def test_an_answered_ask_is_no_longer_waited_for() -> None:
     progress = fold(
         ("step.started", "a", {}),
-        ("approval.requested", "a", {"id": "apr_1"}),
-        ("approval.decided", "a", {"id": "apr_1", "status": "approved"}),
+        ("approval.requested", "a", {"approval": "apr_1"}),
+        ("approval.decided", "a", {"approval": "apr_1", "status": "approved"}),
     )
     assert not progress.quiescent
 

@@ -5,7 +5,20 @@ import threading
 
 import psycopg
 import pytest
-from sqlalchemy import Table, bindparam, func, insert, select, text
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 
 from mosaic.core.errors import Fenced, Unavailable
 from mosaic.storage import Database, Duplicate, Prepared, SyncTransaction, Transaction
@@ -138,6 +151,28 @@ async def test_a_prepared_question_is_answered_in_the_middle_of_the_batch(
         return [*tx.ask(prepared, (1,)), *tx.ask(prepared, (2,))]  # type: ignore[list-item]  # one text column
 
     assert await database.committer.commit(unit) == [("asked",)]
+
+
+async def test_any_statement_can_be_sent_whatever_it_would_answer(database: Database, notes: Table) -> None:
+    counted = Table("counted", MetaData(), Column("id", Integer, primary_key=True), Column("text", Text))
+    engine = database.sync_engine()
+    counted.metadata.create_all(engine)
+    engine.dispose()
+
+    def unit(tx: SyncTransaction) -> None:
+        tx.send(insert(counted).values(text="the database makes the key"))
+        tx.send(insert(counted), [{"text": "two"}, {"text": "three"}])
+        tx.send(insert(counted).returning(counted.c.id), {"text": "four"})
+        tx.send(select(counted))
+        tx.send(text("SELECT 1"))
+        tx.send(update(counted).values(text="changed").where(counted.c.id.in_([1, 2])))
+        tx.send(delete(counted).where(counted.c.id == 3))
+        tx.announce(Committed(), "x")
+
+    await database.committer.commit(unit)
+    async with database.transaction(read_only=True) as tx:
+        found = {row["id"]: row["text"] for row in await tx.rows(select(counted))}
+    assert found == {1: "changed", 2: "changed", 4: "four"}
 
 
 def test_a_prepared_statement_refuses_to_hold_a_value_of_its_own(notes: Table) -> None:

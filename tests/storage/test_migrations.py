@@ -1,6 +1,7 @@
 """The migrations make exactly the tables that the rooms declare, from any state, once."""
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from sqlalchemy import text
 
 from mosaic.core.errors import Conflict
 from mosaic.storage import Database, Refused, StorageSettings, metadata
-from mosaic.storage.migrations import autogenerate
+from mosaic.storage.migrations import VERSIONS, autogenerate, upgrade
 
 pytestmark = pytest.mark.anyio
 
@@ -82,6 +83,53 @@ async def test_the_database_itself_refuses_to_change_the_journal(database: Datab
     with pytest.raises(Refused, match="event is append-only"):
         async with database.transaction() as tx:
             await tx.execute(text(statement))
+
+
+async def test_every_table_that_asks_for_it_is_append_only(database: Database) -> None:
+    protected = {table.name for table in metadata.tables.values() if table.info.get("append_only")}
+    catalog = "SELECT tbl_name FROM sqlite_master WHERE type = 'trigger'"
+    if database.dialect == "postgresql":
+        catalog = "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname LIKE '%append_only'"
+    async with database.transaction(read_only=True) as tx:
+        found = {next(iter(row.values())) for row in await tx.rows(text(catalog))}
+    assert "event" in protected
+    assert found == protected
+
+
+def test_a_table_can_be_changed_without_emptying_what_refers_to_it(tmp_path: Path) -> None:
+    versions = tmp_path / "versions"
+    versions.mkdir()
+    shutil.copy(next(VERSIONS.glob("0001_*.py")), versions)
+    (versions / "0002_change.py").write_text(
+        """
+import sqlalchemy as sa
+from alembic import op
+from mosaic.storage.migrations.operations import AppendOnlyOp
+revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+def upgrade():
+    op.create_table("parent", sa.Column("id", sa.Integer, primary_key=True))
+    op.create_table("child", sa.Column("id", sa.ForeignKey("parent.id", ondelete="CASCADE"), primary_key=True))
+    op.execute("INSERT INTO parent VALUES (1)")
+    op.execute("INSERT INTO child VALUES (1)")
+    with op.batch_alter_table("parent") as batch:
+        batch.add_column(sa.Column("more", sa.Text))
+        batch.alter_column("id", existing_type=sa.Integer, type_=sa.BigInteger)
+    with op.batch_alter_table("event") as batch:
+        batch.alter_column("type", existing_type=sa.String, type_=sa.Text)
+    op.invoke(AppendOnlyOp("event"))
+""",
+        encoding="utf-8",
+    )
+    database = Database(StorageSettings(f"sqlite:///{tmp_path}/m.db", tmp_path))
+    upgrade(database.sync_engine, versions=versions)
+    engine = database.sync_engine()
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM child").scalar() == 1
+        triggers = connection.exec_driver_sql(
+            "SELECT count(*) FROM sqlite_master WHERE type = 'trigger'"
+        ).scalar()
+    engine.dispose()
+    assert triggers == 2
 
 
 def test_a_new_migration_is_written_from_the_tables(tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ class JobLoop:
         self.model = f"{response.provider}:{response.model}"
         self._calls = message.tool_calls
         self._results = {}
-        self.tools.begin_turn()
+        self.tools.begin_turn(why=message.text)
         self.verdict = judge(response, self._contract)
         if self.verdict.kind == "calls":
             self.machine.move(Trigger.TOOL_CALL)

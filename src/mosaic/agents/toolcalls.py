@@ -17,7 +17,7 @@ from mosaic.agents.jobs import AgentJob
 from mosaic.agents.prompting import Marks
 from mosaic.core.errors import InvalidInput, MosaicError
 from mosaic.core.values import JsonObject, JsonValue
-from mosaic.engine import Effects
+from mosaic.engine import Effects, RetryPolicy
 from mosaic.providers.ai import ToolCallPart, ToolCallResponsePart, ToolDefinition
 from mosaic.tools import (
     ApprovalNeeded,
@@ -34,6 +34,7 @@ from mosaic.tools import (
 __all__ = ["HANDOFF_PREFIX", "JobTools", "offered_tools"]
 
 HANDOFF_PREFIX = "handoff_to_"
+_WHY_LIMIT = 1000
 _OURS_TO_SET = ("next_agent", "session", "chain")
 _ORDERED_RISKS = frozenset((RiskClass.DESTRUCTIVE, RiskClass.FINANCIAL))
 _ORDERED_EFFECTS = frozenset((ToolEffect.WRITE, ToolEffect.EXEC, ToolEffect.DESTRUCTIVE))
@@ -80,6 +81,7 @@ class JobTools:
             *(self._handoff_definition(tool, name) for tool, name in self.handoffs.items()),
             *self._answer_definition(),
         )
+        self._why: str | None = None
         self.waiting: dict[int, str] = {}
         self.held: set[int] = set()
         self.wrong: dict[int, str] = {}
@@ -91,9 +93,10 @@ class JobTools:
         """The names the model may call."""
         return [definition.name for definition in self.definitions]
 
-    def begin_turn(self) -> None:
-        """Forget the calls of the turn before."""
+    def begin_turn(self, *, why: str) -> None:
+        """Forget the calls of the turn before; `why` is what the model says about those to come."""
         self.waiting, self.held, self.wrong = {}, set(), {}
+        self._why = why.strip()[:_WHY_LIMIT] or None
 
     def in_order(self, name: str) -> bool:
         """Say whether calls of a tool keep their place in the turn; the others run at the same time."""
@@ -143,6 +146,8 @@ class JobTools:
                 policy=self._policy,
                 workspace=job.workspace,
                 agent=job.spec.name,
+                why=self._why,
+                retry=RetryPolicy(),
             )
         except ApprovalNeeded as asked:
             self.waiting[index] = asked.data["approval_id"]

@@ -7,8 +7,8 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mosaic.app.owner import check_token
 from mosaic.app.build import Application
+from mosaic.app.owner import check_token
 from mosaic.core.context import Actor, Context
 from mosaic.core.errors import Unauthenticated
 
@@ -30,7 +30,9 @@ class HostCheck:
             host = Headers(scope=scope).get("host", "").lower()
             name = host if host.endswith("]") else host.rsplit(":", 1)[0]
             if name not in self._allowed:
-                response = PlainTextResponse("This server does not answer to that host name.\n", status_code=421)
+                response = PlainTextResponse(
+                    "This server does not answer to that host name.\n", status_code=421
+                )
                 await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)

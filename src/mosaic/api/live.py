@@ -3,15 +3,15 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 
+from mosaic.app.build import Application
 from mosaic.core.context import Context
 from mosaic.core.errors import InvalidInput
 from mosaic.core.values import JsonObject
-from mosaic.app.build import Application
 
 __all__ = ["event_stream", "resume_point"]
 
@@ -34,7 +34,9 @@ def resume_point(request: Request, after: int | None) -> int:
     return int(header)
 
 
-def event_stream(application: Application, ctx: Context, *, run_id: str | None, after: int) -> StreamingResponse:
+def event_stream(
+    application: Application, ctx: Context, *, run_id: str | None, after: int
+) -> StreamingResponse:
     """Return the response that sends events after `after`, in order, for as long as the client listens."""
     events = application.operations.events(ctx, run_id=run_id, after=after, follow=True)
     return StreamingResponse(
@@ -44,15 +46,15 @@ def event_stream(application: Application, ctx: Context, *, run_id: str | None, 
     )
 
 
-async def _frames(events: AsyncIterator[JsonObject], stopping: asyncio.Event) -> AsyncIterator[bytes]:
+async def _frames(events: AsyncGenerator[JsonObject], stopping: asyncio.Event) -> AsyncIterator[bytes]:
     """Yield SSE frames; a comment keeps idle connections open; the stream ends when the server stops."""
     yield b": connected\nretry: 1000\n\n"
-    stop = asyncio.ensure_future(stopping.wait())
+    stop: asyncio.Future[object] = asyncio.ensure_future(stopping.wait())
     pending: asyncio.Future[JsonObject] | None = None
     try:
         while not stopping.is_set():
             pending = pending or asyncio.ensure_future(anext(events))
-            done, _ = await asyncio.wait({pending, stop}, timeout=_KEEPALIVE_S, return_when="FIRST_COMPLETED")
+            done, _ = await asyncio.wait((pending, stop), timeout=_KEEPALIVE_S, return_when="FIRST_COMPLETED")
             if pending in done:
                 event = pending.result()
                 pending = None
@@ -67,7 +69,7 @@ async def _frames(events: AsyncIterator[JsonObject], stopping: asyncio.Event) ->
             pending.cancel()
             with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration):
                 await pending
-        await events.aclose()  # type: ignore[attr-defined]  # an async generator, typed by its protocol
+        await events.aclose()
 
 
 def _frame(event: JsonObject) -> bytes:

@@ -69,7 +69,8 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         problems = [
-            Problem(str(item["msg"]), path=".".join(str(part) for part in item["loc"])) for item in error.errors()
+            Problem(str(item["msg"]), path=".".join(str(part) for part in item["loc"]))
+            for item in error.errors()
         ]
         return problem_response(request, InvalidInput("The request is not valid.", problems=problems))
 
@@ -89,4 +90,6 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def unknown(request: Request, error: Exception) -> JSONResponse:
         _log.exception("request failed", extra={"path": request.url.path}, exc_info=error)
-        return problem_response(request, MosaicError("Something failed inside the server; its log says what."))
+        return problem_response(
+            request, MosaicError("Something failed inside the server; its log says what.")
+        )

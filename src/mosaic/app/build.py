@@ -23,9 +23,9 @@ from mosaic.runs.artifacts import Artifacts
 from mosaic.runs.children import ChildRuns
 from mosaic.runs.definitions import Definitions
 from mosaic.runs.handler import RunHandler
-from mosaic.runs.service import HANDLER, RunService
-from mosaic.storage import DataLock, Database, FileBlobs, StorageSettings
-from mosaic.tools import Approvals, ToolDoor
+from mosaic.runs.service import HANDLER, Closer, RunService
+from mosaic.storage import Database, DataLock, FileBlobs, StorageSettings
+from mosaic.tools import Approvals, ToolDoor, ToolSettings
 from mosaic.workflows import AgentHandler, Services, WorkflowHandler
 from mosaic.workspaces import Workspaces
 
@@ -69,15 +69,21 @@ class Application:
         self._executes = False
 
     def _build_tools(self) -> None:
-        self.approvals = Approvals(self.database, self.journal, self.engine, self.bus)
+        self.approvals = Approvals(self.database, self.journal, self.engine, redactor=self.redactor)
+        settings = ToolSettings(allow_private_hosts=self.settings.tools.allow_private_hosts)
         self.door = ToolDoor(
-            approvals=self.approvals, blobs=self.blobs, redactor=self.redactor, cost_so_far=self._cost_so_far
+            self.approvals,
+            settings=settings,
+            redactor=self.redactor,
+            blobs=self.blobs,
+            cost_so_far=self._cost_so_far,
         )
-        self.tools = RunTools(self)
+        self.tools = RunTools(settings, data_dir=self.settings.home, redactor=self.redactor)
 
     def _build_runs(self) -> None:
         workplaces = Workplaces(Workspaces(self.settings.home))
         artifacts = Artifacts(self.blobs)
+        closers: tuple[Closer, ...] = (self.approvals.withdraw, self.conversations.close_run)
         definitions = Definitions(self.database, self.blobs, self.settings.home / "scripts")
         self.runs = RunService(
             self.database,
@@ -88,6 +94,7 @@ class Application:
             cost=self.cost,
             models=self.inference,
             limits=self.settings.limits,
+            closers=closers,
         )
         services = Services(
             definitions=definitions,
@@ -120,6 +127,7 @@ class Application:
                 workplace=workplaces,
                 artifacts=artifacts,
                 cost=self.cost,
+                closers=closers,
             ),
         )
 
@@ -149,7 +157,7 @@ class Application:
         while True:
             try:
                 await self.runs.reconcile()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # a worker: it looks again
                 _log.exception("reconciling runs failed", exc_info=error)
             await asyncio.sleep(_RECONCILE_S)
 
@@ -167,7 +175,12 @@ class Application:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-        steps: list[Callable[[], Any]] = [self.tools.close, self.providers.close, self.bus.close, self.database.close]
+        steps: list[Callable[[], Any]] = [
+            self.tools.close,
+            self.providers.close,
+            self.bus.close,
+            self.database.close,
+        ]
         if self._executes:
             steps.insert(0, self.engine.shutdown)
         for step in steps:
@@ -219,4 +232,8 @@ def _limits(section: PoolSection) -> QueueLimits:
 
 
 def _provider(section: Any) -> dict[str, Any]:
-    return {key: value for key, value in (("base_url", section.base_url), ("timeout_s", section.timeout_s)) if value}
+    return {
+        key: value
+        for key, value in (("base_url", section.base_url), ("timeout_s", section.timeout_s))
+        if value
+    }

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import mosaic
 from mosaic.app.build import Application
+from mosaic.app.requests import run_request
 from mosaic.core.context import Actor, Context
 from mosaic.core.values import JsonObject
-from mosaic.workflows import find_workflow, load
 
 __all__ = ["example_folder", "run_example_once"]
 
@@ -32,11 +32,13 @@ async def run_example_once(application: Application, *, on_start: Callable[[str]
     ctx = Context(settings.tenant, settings.project, Actor("system", "first-run"))
     folder = example_folder()
     operations = application.operations
-    if folder is None or (await operations.runs(ctx, status=None, workflow=None, limit=1, cursor=None))["items"]:
+    if (
+        folder is None
+        or (await operations.runs(ctx, status=None, workflow=None, limit=1, cursor=None))["items"]
+    ):
         return None
-    definition = load(find_workflow(folder))
     run = await operations.start_run(
-        ctx, {"bundle": definition.bundle().to_json(), "options": {"run_id": "run_" + "0" * 26}}
+        ctx, run_request(folder, inputs={}, options={"run_id": "run_" + "0" * 26})
     )
     on_start(run["id"])
     await application.runs.wait(ctx, run["id"])

@@ -1,17 +1,21 @@
 """What every door can ask for, as plain JSON: the REST routes and the command line call exactly these."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mosaic.core.context import Context
 from mosaic.core.errors import InvalidDefinition, InvalidInput
-from mosaic.core.values import JsonObject, JsonValue, canonical_json
+from mosaic.core.values import JsonObject, JsonValue, canonical_json, to_json
 from mosaic.runs.progress import RunProgress
 from mosaic.runs.schemas import TERMINAL, Run, RunOptions, RunStatus
 from mosaic.workflows import Bundle, Definition
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from mosaic.app.build import Application
 
 __all__ = ["Operations"]
@@ -42,7 +46,7 @@ class Operations:
         """
         options = dict(request.get("options") or {})
         source = options.get("workspace_source")
-        if source is not None and not Path(source).is_dir():
+        if source is not None and not await asyncio.to_thread(Path(source).is_dir):
             raise InvalidInput(f"There is no folder {source} on the machine that runs the work.")
         run = await self._app.runs.start(
             ctx, _bundle(request["bundle"]), dict(request.get("inputs") or {}), options=RunOptions(**options)
@@ -66,7 +70,9 @@ class Operations:
 
     async def _progress(self, ctx: Context, run_id: str) -> RunProgress:
         progress, after = RunProgress(), 0
-        while events := await self._app.journal.read(ctx, after=after, run_id=run_id, types=_PROGRESS_TYPES, limit=500):
+        while events := await self._app.journal.read(
+            ctx, after=after, run_id=run_id, types=_PROGRESS_TYPES, limit=500
+        ):
             progress.apply_all(event.to_json() for event in events)
             after = events[-1].seq
         return progress
@@ -99,7 +105,9 @@ class Operations:
             items = [item for item in items if item["status"] == wanted]
         return {"items": items, "next_cursor": page.next_cursor}
 
-    async def events(self, ctx: Context, *, run_id: str | None, after: int, follow: bool) -> AsyncIterator[JsonObject]:
+    async def events(
+        self, ctx: Context, *, run_id: str | None, after: int, follow: bool
+    ) -> AsyncGenerator[JsonObject]:
         """Yield journal events in order, each once; follow for ever when asked to."""
         journal = self._app.journal
         if follow:
@@ -123,7 +131,9 @@ class Operations:
         await self._app.runs.cancel(ctx, run_id)
         return await self.run(ctx, run_id)
 
-    async def fork(self, ctx: Context, run_id: str, *, from_step: str, inputs: JsonObject | None) -> JsonObject:
+    async def fork(
+        self, ctx: Context, run_id: str, *, from_step: str, inputs: JsonObject | None
+    ) -> JsonObject:
         """Start a new run that keeps every result before a step."""
         run = await self._app.runs.fork(ctx, run_id, from_step=from_step, inputs=inputs)
         return await self.run(ctx, run.id)
@@ -140,7 +150,8 @@ class Operations:
 
     async def approval(self, ctx: Context, approval_id: str) -> JsonObject:
         """Return one approval."""
-        return (await self._app.approvals.get(ctx, approval_id)).to_json()
+        shown: JsonObject = (await self._app.approvals.get(ctx, approval_id)).to_json()
+        return shown
 
     async def decide(self, ctx: Context, approval_id: str, decision: JsonObject) -> JsonObject:
         """Answer an approval: `approve`, and perhaps `note`, `arguments` or `answer`."""
@@ -152,12 +163,13 @@ class Operations:
             arguments=decision.get("arguments"),
             answer=decision.get("answer"),
         )
-        return decided.to_json()
+        shown: JsonObject = decided.to_json()
+        return shown
 
     async def agents(self, ctx: Context) -> JsonObject:
         """Return the agents and the registry's figures."""
         registry = self._app.agents
-        agents = await registry.list(ctx)
+        agents = await registry.agents(ctx)
         metrics = await registry.metrics(ctx)
         return {"items": [agent.to_json() for agent in agents], "metrics": metrics.to_json()}
 
@@ -176,30 +188,44 @@ class Operations:
 
     async def dead_letters(self, ctx: Context) -> JsonObject:
         """Return executions that were given up."""
-        return {"items": [letter.to_json() for letter in await self._app.engine.dead_letters(ctx)]}
+        return {"items": [_plain(letter) for letter in await self._app.engine.dead_letters(ctx)]}
 
     async def requeue(self, ctx: Context, execution_id: str) -> JsonObject:
         """Start a given-up execution again; its results are kept."""
         await self._app.runs.requeue(ctx, execution_id)
         return {"type": "result", "execution_id": execution_id, "status": "queued"}
 
-    async def validate(self, ctx: Context, bundle: JsonObject) -> JsonObject:
+    async def validate(self, _ctx: Context, bundle: JsonObject) -> JsonObject:
         """Return every problem of a bundle."""
         try:
             definition = Definition.from_bundle(_bundle(bundle))
         except InvalidDefinition as error:
             return {"valid": False, **error.to_json()}
-        return {"valid": True, "name": definition.name, "content_hash": definition.content_hash, "problems": []}
+        return {
+            "valid": True,
+            "name": definition.name,
+            "content_hash": definition.content_hash,
+            "problems": [],
+        }
 
-    async def system(self, ctx: Context) -> JsonObject:
+    async def system(self, _ctx: Context) -> JsonObject:
         """Return nodes, schema version and providers."""
         nodes = await self._app.engine.nodes()
         health: list[Any] = [item.to_json() for item in await self._app.inference.health()]
         return {
-            "nodes": [node.to_json() for node in nodes],
-            "database": {"dialect": self._app.database.dialect, "schema": await self._app.database.schema_version()},
+            "nodes": [_plain(node) for node in nodes],
+            "database": {
+                "dialect": self._app.database.dialect,
+                "schema": await self._app.database.schema_version(),
+            },
             "providers": health,
         }
+
+
+def _plain(value: "DataclassInstance") -> JsonObject:
+    """Return a frozen value of another room as JSON."""
+    shown = to_json(asdict(value))
+    return shown if isinstance(shown, dict) else {}
 
 
 def _bundle(shown: JsonObject) -> Bundle:

@@ -73,6 +73,15 @@ class ProviderSection(Section):
     enabled: bool = True
 
 
+class ToolsSection(Section):
+    """The tool door."""
+
+    allow_private_hosts: tuple[str, ...] = Field(
+        (),
+        description="Private hosts or networks that http.request and MCP over HTTP may reach, such as 127.0.0.1.",
+    )
+
+
 class LimitsSection(Section):
     """Defaults for a run that names none."""
 
@@ -91,6 +100,7 @@ class Settings(Section):
     engine: EngineSection = EngineSection()
     pools: dict[str, PoolSection] = {"default": PoolSection()}
     providers: dict[str, ProviderSection] = {}
+    tools: ToolsSection = ToolsSection()
     limits: LimitsSection = LimitsSection()
 
     @property
@@ -183,8 +193,14 @@ def _secrets(value: Any, file: str, path: str) -> list[Problem]:
             lower = str(key).lower()
             named = any(word in lower for word in _SECRET_WORDS) and lower not in _NOT_SECRET
             if named and isinstance(item, str) and item:
-                variable = f"{path.rsplit('.', 1)[-1].upper()}_API_KEY" if path.startswith("providers.") else "its variable"
-                found.append(Problem("a secret does not belong in a file", place, file, suggestion=f"set {variable}"))
+                variable = (
+                    f"{path.rsplit('.', 1)[-1].upper()}_API_KEY"
+                    if path.startswith("providers.")
+                    else "its variable"
+                )
+                found.append(
+                    Problem("a secret does not belong in a file", place, file, suggestion=f"set {variable}")
+                )
             else:
                 found.extend(_secrets(item, file, place))
     elif isinstance(value, list):
@@ -237,4 +253,9 @@ def _problem(item: dict[str, Any], file: str) -> Problem:
             section = annotation
     near = difflib.get_close_matches(str(item["loc"][-1]), section.model_fields, n=1)
     known = ", ".join(sorted(section.model_fields))
-    return Problem("unknown setting", location, file, suggestion=f"did you mean {near[0]}?" if near else f"known: {known}")
+    return Problem(
+        "unknown setting",
+        location,
+        file,
+        suggestion=f"did you mean {near[0]}?" if near else f"known: {known}",
+    )

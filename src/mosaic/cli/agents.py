@@ -27,13 +27,23 @@ def command(ctx: click.Context, json_output: bool) -> None:
         return
     figures = shown["metrics"]
     rows = [
-        (a["name"], a["availability"], f"{a['active']}/{a['capacity']}", ", ".join(a["capabilities"]) or "-", ago(a["heartbeat_at"]))
+        (
+            a["name"],
+            a["availability"],
+            f"{a['active']}/{a['capacity']}",
+            ", ".join(a["capabilities"]) or "-",
+            ago(a["heartbeat_at"]),
+        )
         for a in shown["items"]
     ]
-    table(("agent", "state", "load", "capabilities", "seen"), rows, empty="No agent has worked here yet. Start one: mosaic run examples/fix-failing-test")
+    table(
+        ("agent", "state", "load", "capabilities", "seen"),
+        rows,
+        empty="No agent has worked here yet. Start one: mosaic run examples/fix-failing-test",
+    )
     if rows:
         click.echo(
             f"{figures['total']} agents: {figures['online']} online, {figures['busy']} busy, {figures['offline']} offline, "
-            f"{figures['error']} in error; average load {figures['averageLoad']}, capacity {figures['totalCapacity']}, "
+            f"{figures['error']} in error; average load {figures['average_load']}, capacity {figures['total_capacity']}, "
             f"utilization {figures['utilization']} %"
         )

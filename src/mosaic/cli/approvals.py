@@ -67,7 +67,10 @@ def _decide(ctx: click.Context, approval_id: str, decision: JsonObject, *, json_
         json_line(approval)
     else:
         click.echo(f"{approval_id}  {approval['status']}")
-        click.echo(f"The run carries on where it is hosted; without a server: mosaic runs watch {approval['run_id']}", err=True)
+        click.echo(
+            f"The run carries on where it is hosted; without a server: mosaic runs watch {approval['run_id']}",
+            err=True,
+        )
 
 
 @command.command("approve")
@@ -110,4 +113,3 @@ def _parse(name: str, text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise InvalidInput(f"--{name} is not JSON: {error}") from None
-

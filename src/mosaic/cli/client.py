@@ -7,13 +7,13 @@ without the engine; one that runs work launches the engine and thereby becomes t
 import contextlib
 import functools
 import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any, Protocol
 
 from mosaic.app.operations import Operations
+from mosaic.app.presence import find_server
 from mosaic.core.context import Actor, Context
-from mosaic.core.errors import Locked
 from mosaic.core.values import JsonObject
 
 __all__ = ["Client", "connect"]
@@ -32,11 +32,13 @@ class Client(Protocol):
         """Return one run with its cost."""
         ...
 
-    async def runs(self, *, status: str | None, workflow: str | None, limit: int, cursor: str | None) -> JsonObject:
+    async def runs(
+        self, *, status: str | None, workflow: str | None, limit: int, cursor: str | None
+    ) -> JsonObject:
         """Return a page of runs, newest first."""
         ...
 
-    def events(self, *, run_id: str | None, after: int, follow: bool) -> AsyncIterator[JsonObject]:
+    def events(self, *, run_id: str | None, after: int, follow: bool) -> AsyncGenerator[JsonObject]:
         """Yield journal events in order, each once; follow for ever when asked to."""
         ...
 
@@ -66,6 +68,14 @@ class Client(Protocol):
 
     async def artifacts(self, run_id: str) -> JsonObject:
         """Return what a run kept."""
+        ...
+
+    async def dead_letters(self) -> JsonObject:
+        """Return work that was given up."""
+        ...
+
+    async def requeue(self, execution_id: str) -> JsonObject:
+        """Start given-up work again."""
         ...
 
     async def artifact_content(self, artifact_id: str) -> bytes:
@@ -102,21 +112,15 @@ async def connect(home: Path | None, *, execute: bool = False) -> AsyncIterator[
     """
     from mosaic.app.lifespan import open_application
     from mosaic.app.settings import load_settings
-    from mosaic.storage.lock import read_owner
 
     settings = load_settings(home)
-    owner = read_owner(settings.home)
-    if owner is not None and owner.address:
+    server = find_server(settings.home)
+    if server is not None:
         from mosaic.cli.http_client import HttpClient
 
-        async with HttpClient.open(owner.address, settings.home) as client:
+        async with HttpClient.open(server.address, settings.home) as client:
             yield client
         return
-    if owner is not None and execute:
-        raise Locked(
-            f"Process {owner.pid} is already running work on {settings.home}.",
-            hint="Wait for it, or run `mosaic up` once and start runs beside it.",
-        )
     actor = Actor("user", "owner")
     async with open_application(settings, execute=execute) as application:
         ctx = Context(settings.tenant, settings.project, actor)

@@ -21,7 +21,13 @@ _EXIT = {"succeeded": 0, "waiting": 3}
 
 
 async def follow(
-    client: Client, run_id: str, *, json_output: bool, interactive: bool, verbose: bool = False, after: int = 0
+    client: Client,
+    run_id: str,
+    *,
+    json_output: bool,
+    interactive: bool,
+    verbose: bool = False,
+    after: int = 0,
 ) -> int:
     """Show a run's events until it ends or waits for a person; return the exit status.
 
@@ -93,7 +99,7 @@ async def _prompt(text: str) -> str:
     """Read a line without stopping the event loop: the run goes on in this process."""
     sys.stderr.write(text)
     sys.stderr.flush()
-    line = await asyncio.to_thread(sys.stdin.readline)
+    line: str = await asyncio.to_thread(sys.stdin.readline)
     if not line:
         raise click.Abort
     return line.rstrip("\n")
@@ -123,7 +129,9 @@ async def _report(client: Client, run: JsonObject, *, json_output: bool) -> None
     for line in _facts(run):
         click.echo(f"  {line}")
     for artifact in (await client.artifacts(run["id"]))["items"]:
-        click.echo(f"  {artifact['name']:<9} mosaic runs artifact {artifact['id']}  ({artifact['size_bytes']} bytes)")
+        click.echo(
+            f"  {artifact['name']:<9} mosaic runs artifact {artifact['id']}  ({artifact['size_bytes']} bytes)"
+        )
     if run["status"] == "waiting":
         for approval_id in run["approvals"]:
             click.echo(f"  waits for  mosaic approvals approve {approval_id}   (or: reject)")
@@ -141,8 +149,12 @@ def _facts(run: JsonObject) -> list[str]:
         lines.append(f"{'':<9} git -C {workspace['repository']} show {workspace['branch']}")
     unpriced = f", {cost['unpriced_calls']} calls without a known price" if cost.get("unpriced_calls") else ""
     scripted = " (scripted model: nothing was paid)" if cost.get("scripted") else ""
-    lines.append(f"{'cost':<9} {usd(cost['usd'])} for {cost['calls']} model calls, {cost['tokens']} tokens{unpriced}{scripted}")
-    lines.append(f"{'run':<9} {run['link']}" if run.get("link") else f"{'run':<9} mosaic runs show {run['id']}")
+    lines.append(
+        f"{'cost':<9} {usd(cost['usd'])} for {cost['calls']} model calls, {cost['tokens']} tokens{unpriced}{scripted}"
+    )
+    lines.append(
+        f"{'run':<9} {run['link']}" if run.get("link") else f"{'run':<9} mosaic runs show {run['id']}"
+    )
     return lines
 
 

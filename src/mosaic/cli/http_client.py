@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,9 @@ class HttpClient:
         """Return one run."""
         return await self._json("GET", f"/runs/{run_id}")
 
-    async def runs(self, *, status: str | None, workflow: str | None, limit: int, cursor: str | None) -> JsonObject:
+    async def runs(
+        self, *, status: str | None, workflow: str | None, limit: int, cursor: str | None
+    ) -> JsonObject:
         """Return a page of runs."""
         query = {"status": status, "workflow": workflow, "limit": limit, "cursor": cursor}
         return await self._json("GET", "/runs", params={k: v for k, v in query.items() if v is not None})
@@ -53,7 +55,9 @@ class HttpClient:
 
     async def fork(self, run_id: str, *, from_step: str, inputs: JsonObject | None) -> JsonObject:
         """Fork a run from a step."""
-        return await self._json("POST", f"/runs/{run_id}/fork", json={"from_step": from_step, "inputs": inputs})
+        return await self._json(
+            "POST", f"/runs/{run_id}/fork", json={"from_step": from_step, "inputs": inputs}
+        )
 
     async def approvals(self, *, status: str | None, run_id: str | None) -> JsonObject:
         """Return approvals."""
@@ -92,7 +96,7 @@ class HttpClient:
         """Start given-up work again."""
         return await self._json("POST", f"/dead-letters/{execution_id}/requeue")
 
-    async def events(self, *, run_id: str | None, after: int, follow: bool) -> AsyncIterator[JsonObject]:
+    async def events(self, *, run_id: str | None, after: int, follow: bool) -> AsyncGenerator[JsonObject]:
         """Yield events in order, each once; a broken stream is resumed after the last one seen."""
         path = f"/runs/{run_id}/events" if run_id else "/events"
         if not follow:
@@ -116,7 +120,7 @@ class HttpClient:
             await asyncio.sleep(_RECONNECT_S[min(failures, len(_RECONNECT_S) - 1)])
             failures += 1
 
-    async def _stream(self, path: str, after: int) -> AsyncIterator[JsonObject]:
+    async def _stream(self, path: str, after: int) -> AsyncGenerator[JsonObject]:
         import httpx2
 
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}

@@ -10,7 +10,13 @@ from mosaic.core.values import JsonObject
 
 __all__ = ["LiveView"]
 
-_QUIET = frozenset({"agent.turn", "emit", "approval.expired"})
+_QUIET = frozenset({"agent.turn", "agent.handoff", "execution.succeeded"})
+
+
+_SCRIPTED = (
+    "  The model is SCRIPTED: its answers come from a file in the example, no AI is asked and nothing is paid.\n"
+    "  Set ANTHROPIC_API_KEY or OPENAI_API_KEY, start Ollama, or pass --model to use a real one."
+)
 
 
 class LiveView:
@@ -19,9 +25,10 @@ class LiveView:
     def __init__(self, *, verbose: bool = False) -> None:
         self._verbose = verbose
         self._spent = 0.0
+        self._warned = False
         self._lines: dict[str, Callable[[JsonObject, JsonObject], str | None]] = {
             "run.created": self._created,
-            "run.started": self._started,
+            "run.started": lambda _e, _d: None,
             "run.resumed": lambda _e, _d: click.style("↻ continues after an interruption", fg="cyan"),
             "run.workspace": lambda _e, d: f"  working in {d.get('path')} on branch {d.get('branch')}",
             "run.succeeded": lambda _e, _d: None,
@@ -38,9 +45,18 @@ class LiveView:
             "tool.called": self._tool,
             "tool.failed": self._trouble("tool"),
             "tool.denied": self._trouble("refused"),
-            "agent.handoff": lambda _e, d: f"→ hands off to {d.get('to', '?')}",
+            "agent.message": self._said,
+            "handoff.made": lambda _e, d: click.style(
+                f"→ {d.get('from')} hands over to {d.get('to')}", fg="cyan"
+            ),
+            "step.caught": lambda _e, d: click.style(
+                f"↷ caught {d.get('code')}: {d.get('then')}", fg="yellow"
+            ),
+            "step.compensating": lambda _e, d: click.style(f"↶ undoes {d.get('name')}", fg="yellow"),
+            "budget.extended": lambda _e, d: f"+ budget raised by {usd(d.get('usd'))}",
             "approval.requested": self._asked,
             "approval.decided": self._decided,
+            "approval.expired": self._decided,
             "artifact.stored": lambda _e, d: f"▤ kept {d.get('name')} ({d.get('size_bytes')} bytes)",
             "run.committed": lambda _e, d: f"⎇ commit {str(d.get('sha', ''))[:10]} on {d.get('branch')}",
         }
@@ -65,20 +81,14 @@ class LiveView:
 
     @staticmethod
     def _created(event: JsonObject, data: JsonObject) -> str:
-        return click.style(f"▶ {data.get('workflow')} ", bold=True) + click.style(str(event.get("run_id")), dim=True)
+        return click.style(f"▶ {data.get('workflow')} ", bold=True) + click.style(
+            str(event.get("run_id")), dim=True
+        )
 
     @staticmethod
-    def _started(_event: JsonObject, data: JsonObject) -> str | None:
-        models = data.get("models") or {}
-        scripted = [name for name, model in models.items() if str(model).startswith("scripted:")]
-        if not scripted:
-            shown = sorted({str(model) for model in models.values()})
-            return f"  models: {', '.join(shown)}" if shown else None
-        return click.style(
-            "  The model is SCRIPTED: the answers come from a file in the example, no AI is asked and nothing is paid.\n"
-            "  Set ANTHROPIC_API_KEY or OPENAI_API_KEY, start Ollama, or pass --model to use a real one.",
-            fg="yellow",
-        )
+    def _said(_event: JsonObject, data: JsonObject) -> str | None:
+        text = short_json(data.get("text") or "", limit=300)
+        return f"“{text}” {click.style(str(data.get('agent') or ''), dim=True)}" if text else None
 
     @staticmethod
     def _step(mark: str, colour: str, detail: str) -> Callable[[JsonObject, JsonObject], str]:
@@ -88,7 +98,9 @@ class LiveView:
             if detail == "duration_ms" and extra is not None:
                 extra = f"{float(extra) / 1000:.1f} s"
             who = f" {data['agent']}" if data.get("agent") else ""
-            return click.style(f"{mark} {name}", fg=colour) + click.style(f"{who} {extra or ''}".rstrip(), dim=True)
+            return click.style(f"{mark} {name}", fg=colour) + click.style(
+                f"{who} {extra or ''}".rstrip(), dim=True
+            )
 
         return line
 
@@ -96,7 +108,10 @@ class LiveView:
     def _failed(event: JsonObject, data: JsonObject) -> str:
         name = str(event.get("path") or "").rsplit("/", 1)[-1]
         error: JsonObject = data.get("error") or {}
-        return click.style(f"✗ {name} ", fg="red") + f"{error.get('code', '')}: {short_json(error.get('message', ''), limit=300)}"
+        return (
+            click.style(f"✗ {name} ", fg="red")
+            + f"{error.get('code', '')}: {short_json(error.get('message', ''), limit=300)}"
+        )
 
     @staticmethod
     def _retry(_event: JsonObject, data: JsonObject) -> str:
@@ -105,23 +120,27 @@ class LiveView:
         return click.style(f"↻ tries again ({short_json(reason, limit=160)}{left})", fg="yellow")
 
     def _model(self, _event: JsonObject, data: JsonObject) -> str:
+        if data.get("scripted") and not self._warned:
+            self._warned = True
+            note(click.style(_SCRIPTED, fg="yellow"))
         cost = data.get("usd")
         self._spent += float(cost or 0)
         tokens = f"{data.get('input_tokens', '?')} → {data.get('output_tokens', '?')} tokens"
         price = usd(cost) if cost is not None else "no price known"
-        return click.style(f"◦ {data.get('agent') or 'model'}: {tokens}, {price}", dim=True)
+        model = f" ({data['model']})" if data.get("model") and not data.get("scripted") else ""
+        return click.style(f"◦ {data.get('agent') or 'model'}{model}: {tokens}, {price}", dim=True)
 
     @staticmethod
     def _tool(_event: JsonObject, data: JsonObject) -> str:
         arguments = short_json(data.get("arguments", {}), limit=90)
-        failed = " (reported an error)" if data.get("is_error") else ""
-        return f"⚒ {data.get('tool')} {click.style(arguments, dim=True)}{failed}"
+        return f"⚒ {data.get('tool')} {click.style(arguments, dim=True)}"
 
     @staticmethod
     def _trouble(noun: str) -> Callable[[JsonObject, JsonObject], str]:
         def line(_event: JsonObject, data: JsonObject) -> str:
             error = data.get("error")
-            text = error.get("message", "") if isinstance(error, dict) else (error or data.get("reason") or "")
+            said = error or data.get("result") or data.get("reason") or ""
+            text = error.get("message", "") if isinstance(error, dict) else said
             what = data.get("tool") or data.get("model") or ""
             return click.style(f"! {noun} {what}: {short_json(text, limit=240)}", fg="yellow")
 
@@ -129,9 +148,13 @@ class LiveView:
 
     @staticmethod
     def _asked(_event: JsonObject, data: JsonObject) -> str:
-        return click.style(f"? {data.get('title')} ", fg="yellow", bold=True) + click.style(str(data.get("id")), dim=True)
+        return click.style(f"? {data.get('title')} ", fg="yellow", bold=True) + click.style(
+            str(data.get("id")), dim=True
+        )
 
     @staticmethod
     def _decided(_event: JsonObject, data: JsonObject) -> str:
-        by = f" by {data['decided_by']}" if data.get("decided_by") else ""
-        return click.style(f"{'✓' if data.get('status') == 'approved' else '✗'} {data.get('status')}{by}", fg="yellow")
+        by = f" by {data['by']}" if data.get("by") else ""
+        return click.style(
+            f"{'✓' if data.get('status') == 'approved' else '✗'} {data.get('status')}{by}", fg="yellow"
+        )

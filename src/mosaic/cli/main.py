@@ -62,9 +62,13 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="mosaic")
-@click.option("--home", type=click.Path(path_type=Path), help="Data folder (default: nearest .mosaic, or MOSAIC_HOME).")
+@click.option(
+    "--home", type=click.Path(path_type=Path), help="Data folder (default: nearest .mosaic, or MOSAIC_HOME)."
+)
 @click.pass_context
 def group(ctx: click.Context, home: Path | None) -> None:
     """Plan and run software-delivery work with teams of AI agents.

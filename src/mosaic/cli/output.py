@@ -44,7 +44,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: st
         return
     texts = [[str(cell) for cell in row] for row in rows]
     widths = [max(len(column), *(len(row[i]) for row in texts)) for i, column in enumerate(columns)]
-    click.echo(click.style("  ".join(c.upper().ljust(w) for c, w in zip(columns, widths, strict=True)).rstrip(), dim=True))
+    click.echo(
+        click.style(
+            "  ".join(c.upper().ljust(w) for c, w in zip(columns, widths, strict=True)).rstrip(), dim=True
+        )
+    )
     for row in texts:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
@@ -78,5 +82,7 @@ def short_json(value: JsonValue, *, limit: int = 120) -> str:
 def describe(run: JsonObject) -> str:
     """Return the state of a run in a few words."""
     status = str(run["status"])
-    colour = {"succeeded": "green", "failed": "red", "waiting": "yellow", "cancelled": "magenta"}.get(status, "cyan")
+    colour = {"succeeded": "green", "failed": "red", "waiting": "yellow", "cancelled": "magenta"}.get(
+        status, "cyan"
+    )
     return click.style(status, fg=colour)

@@ -45,11 +45,27 @@ def parse_inputs(pairs: tuple[str, ...], file: Path | None) -> JsonObject:
 
 @click.command("run")
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("-i", "--input", "pairs", multiple=True, metavar="NAME=VALUE", help="An input; JSON values keep their type.")
-@click.option("--inputs", "inputs_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Inputs from a file.")
+@click.option(
+    "-i",
+    "--input",
+    "pairs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An input; JSON values keep their type.",
+)
+@click.option(
+    "--inputs",
+    "inputs_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Inputs from a file.",
+)
 @click.option("--model", help="Use this provider:model for every agent, such as anthropic:claude-sonnet-4-5.")
 @click.option("--usd", type=click.FloatRange(min=0), help="Hard budget of this run in dollars.")
-@click.option("--repo", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Work on this repository instead of the workflow's.")
+@click.option(
+    "--repo",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Work on this repository instead of the workflow's.",
+)
 @click.option("--detach", is_flag=True, help="Print the run id and leave (needs a running `mosaic up`).")
 @click.option("--no-input", is_flag=True, help="Never prompt: stop with status 3 when an approval is needed.")
 @click.option("-v", "--verbose", is_flag=True, help="Show every event.")
@@ -93,30 +109,51 @@ def command(
     }
     interactive = not (no_input or json_output) and sys.stdin.isatty() and sys.stderr.isatty()
     status = asyncio.run(
-        _run(ctx.obj, request, detach=detach, json_output=json_output, interactive=interactive, verbose=verbose)
+        _run(
+            ctx.obj, request, detach=detach, json_output=json_output, interactive=interactive, verbose=verbose
+        )
     )
     sys.exit(status)
 
 
 async def _run(
-    home: Path | None, request: JsonObject, *, detach: bool, json_output: bool, interactive: bool, verbose: bool
+    home: Path | None,
+    request: JsonObject,
+    *,
+    detach: bool,
+    json_output: bool,
+    interactive: bool,
+    verbose: bool,
 ) -> int:
+    from mosaic.app.requests import run_request
     from mosaic.cli.client import connect
     from mosaic.cli.follow import follow
     from mosaic.cli.output import json_line, note
-    from mosaic.workflows import find_workflow, load
 
-    definition = load(find_workflow(Path(request.pop("target"))))
-    request["bundle"] = definition.bundle().to_json()
+    request = run_request(Path(request["target"]), inputs=request["inputs"], options=request["options"])
     async with connect(home, execute=True) as client:
         if detach and not client.address:
-            raise InvalidInput("--detach needs a server that keeps the run going.", hint="Start one with `mosaic up`.")
+            raise InvalidInput(
+                "--detach needs a server that keeps the run going.", hint="Start one with `mosaic up`."
+            )
         run = await client.start_run(request)
         if detach:
-            json_line({"type": "result", "run_id": run["id"], "status": run["status"], "approvals": [], "cost_usd": 0.0}) if json_output else click.echo(run["id"])
+            json_line(
+                {
+                    "type": "result",
+                    "run_id": run["id"],
+                    "status": run["status"],
+                    "approvals": [],
+                    "cost_usd": 0.0,
+                }
+            ) if json_output else click.echo(run["id"])
             return 0
         try:
-            return await follow(client, run["id"], json_output=json_output, interactive=interactive, verbose=verbose)
+            return await follow(
+                client, run["id"], json_output=json_output, interactive=interactive, verbose=verbose
+            )
         except (KeyboardInterrupt, asyncio.CancelledError):
-            note(f"\nInterrupted. The run is saved: `mosaic runs watch {run['id']}` carries on, `mosaic runs cancel {run['id']}` ends it.")
+            note(
+                f"\nInterrupted. The run is saved: `mosaic runs watch {run['id']}` carries on, `mosaic runs cancel {run['id']}` ends it."
+            )
             return 130

@@ -31,12 +31,16 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--status", type=click.Choice(["queued", "running", "waiting", "succeeded", "failed", "cancelled"]))
+@click.option(
+    "--status", type=click.Choice(["queued", "running", "waiting", "succeeded", "failed", "cancelled"])
+)
 @click.option("--workflow", help="Only runs of this workflow.")
 @click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True)
 @_json
 @click.pass_context
-def list_(ctx: click.Context, status: str | None, workflow: str | None, limit: int, json_output: bool) -> None:
+def list_(
+    ctx: click.Context, status: str | None, workflow: str | None, limit: int, json_output: bool
+) -> None:
     """List runs, newest first."""
     page = _with(ctx, lambda client: client.runs(status=status, workflow=workflow, limit=limit, cursor=None))
     if json_output:
@@ -47,7 +51,11 @@ def list_(ctx: click.Context, status: str | None, workflow: str | None, limit: i
         (run["id"], describe(run), run["workflow"], ago(run["created_at"]), usd(run["cost"]["usd"]))
         for run in page["items"]
     ]
-    table(("run", "status", "workflow", "started", "cost"), rows, empty="No runs yet. Start one: mosaic run examples/fix-failing-test")
+    table(
+        ("run", "status", "workflow", "started", "cost"),
+        rows,
+        empty="No runs yet. Start one: mosaic run examples/fix-failing-test",
+    )
 
 
 @command.command("show")
@@ -94,7 +102,9 @@ def show(ctx: click.Context, run_id: str, json_output: bool) -> None:
 @click.option("-v", "--verbose", is_flag=True, help="Show every event.")
 @click.option("--json", "json_output", is_flag=True, help="JSON lines on stdout; the last one is the result.")
 @click.pass_context
-def watch(ctx: click.Context, run_id: str, after: int, no_input: bool, verbose: bool, json_output: bool) -> None:
+def watch(
+    ctx: click.Context, run_id: str, after: int, no_input: bool, verbose: bool, json_output: bool
+) -> None:
     """Follow a run to its end. When no server runs, this process carries the run on."""
     from mosaic.cli.follow import follow
 
@@ -124,7 +134,12 @@ def cancel(ctx: click.Context, run_id: str, json_output: bool) -> None:
 
 @command.command("fork")
 @click.argument("run_id")
-@click.option("--from-step", required=True, metavar="STEP", help="The first step to do again, such as build or build[0]/check.")
+@click.option(
+    "--from-step",
+    required=True,
+    metavar="STEP",
+    help="The first step to do again, such as build or build[0]/check.",
+)
 @click.option("-i", "--input", "pairs", multiple=True, metavar="NAME=VALUE", help="Change an input.")
 @click.option("--no-input", is_flag=True, help="Never prompt.")
 @_json
@@ -148,12 +163,19 @@ def fork(
 @command.command("logs")
 @click.argument("run_id")
 @click.option("--step", help="Only events of this step and what is inside it.")
-@click.option("--type", "types", multiple=True, help="Only events of this type, such as tool.called; may be repeated.")
+@click.option(
+    "--type", "types", multiple=True, help="Only events of this type, such as tool.called; may be repeated."
+)
 @click.option("-f", "--follow", "follow_", is_flag=True, help="Go on until the run ends.")
 @_json
 @click.pass_context
 def logs(
-    ctx: click.Context, run_id: str, step: str | None, types: tuple[str, ...], follow_: bool, json_output: bool
+    ctx: click.Context,
+    run_id: str,
+    step: str | None,
+    types: tuple[str, ...],
+    follow_: bool,
+    json_output: bool,
 ) -> None:
     """Print a run's journal: every event, with its data."""
 
@@ -166,7 +188,9 @@ def logs(
             if json_output:
                 json_line(event)
             else:
-                click.echo(f"{event['seq']:>6}  {event['occurred_at'][11:23]}  {event['type']:<20} {path:<28} {short_json(event['data'], limit=400)}")
+                click.echo(
+                    f"{event['seq']:>6}  {event['occurred_at'][11:23]}  {event['type']:<20} {path:<28} {short_json(event['data'], limit=400)}"
+                )
             if str(event["type"]) in ("run.succeeded", "run.failed", "run.cancelled"):
                 return
 
@@ -175,7 +199,12 @@ def logs(
 
 @command.command("artifact")
 @click.argument("artifact_id")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to a file instead of stdout.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write to a file instead of stdout.",
+)
 @click.pass_context
 def artifact(ctx: click.Context, artifact_id: str, output: Path | None) -> None:
     """Print an artifact's content, or save it."""
@@ -202,7 +231,9 @@ def dead(ctx: click.Context, requeue: str | None, json_output: bool) -> None:
             for item in items:
                 json_line(item)
             return
-        rows = [(i["execution_id"], i["run_id"], i["attempts"], short_json(i.get("error") or "")) for i in items]
+        rows = [
+            (i["execution_id"], i["run_id"], i["attempts"], short_json(i.get("error") or "")) for i in items
+        ]
         table(("execution", "run", "attempts", "error"), rows, empty="Nothing was given up.")
 
     _with(ctx, work, execute=bool(requeue))

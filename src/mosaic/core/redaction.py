@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from mosaic.core.values import JsonValue
 
-__all__ = ["MASK", "Redactor", "looks_secret"]
+__all__ = ["MASK", "Redactor", "looks_secret", "names_secret"]
 
 MASK = "[redacted]"
 _MIN_SECRET_LENGTH = 8
@@ -30,6 +30,11 @@ _SECRET_NAME = re.compile(
 def looks_secret(text: str) -> bool:
     """Say whether `text` holds something shaped like a credential."""
     return _SHAPES.search(text) is not None
+
+
+def names_secret(name: str) -> bool:
+    """Say whether a field called `name` is expected to hold a credential."""
+    return _SECRET_NAME.search(name) is not None
 
 
 class Redactor:

@@ -228,7 +228,7 @@ class DbosRuntime:
         if self._dbos is not None:
             await self._thread(lambda: DBOS.destroy(destroy_registry=True))
             self._dbos = None
-        self._threads.shutdown(wait=False)
+        await asyncio.to_thread(self._threads.shutdown)
 
     async def _thread(self, call: Callable[..., T], *arguments: Any) -> T:
         # A context of its own: DBOS must not take the caller for a workflow of its own.

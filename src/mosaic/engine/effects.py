@@ -102,23 +102,33 @@ class Effects:
         await scope.load(self.path)
         if (known := scope.done(key)) is not None:
             return _replay(known)
-        with scope.calling(key):
+        with scope.naming(key):
             await scope.check()
-            if safety is Safety.UNSAFE and await self._begun_before(key):
-                lost = OutcomeUnknown(
-                    f"{key} was sent before a crash and its result was lost: it may or may not have happened.",
-                    hint="Look at the other side, then start the step again or go on without it.",
-                    run_id=self.run_id,
-                    key=key,
-                )
-                return await self._fail(key, lost, events_on_error)
-            try:
-                outcome = await call(EffectCall(self._idempotency_key(key), scope.attempt))
-            except (Cancelled, Fenced):
-                raise
-            except MosaicError as error:
-                return await self._fail(key, error, events_on_error)
-            return await self._succeed(key, outcome, events_on_error)
+            with scope.working():
+                return await self._call(key, call, safety, events_on_error)
+
+    async def _call(
+        self,
+        key: str,
+        call: Callable[[EffectCall], Awaitable[Outcome]],
+        safety: Safety,
+        events_on_error: Callable[[MosaicError], Sequence[NewEvent]] | None,
+    ) -> JsonValue:
+        if safety is Safety.UNSAFE and await self._begun_before(key):
+            lost = OutcomeUnknown(
+                f"{key} was sent before a crash and its result was lost: it may or may not have happened.",
+                hint="Look at the other side, then start the step again or go on without it.",
+                run_id=self.run_id,
+                key=key,
+            )
+            return await self._fail(key, lost, events_on_error)
+        try:
+            outcome = await call(EffectCall(self._idempotency_key(key), self._scope.attempt))
+        except (Cancelled, Fenced):
+            raise
+        except MosaicError as error:
+            return await self._fail(key, error, events_on_error)
+        return await self._succeed(key, outcome, events_on_error)
 
     async def _begun_before(self, key: str) -> bool:
         if key in self._scope.recorded:
@@ -182,10 +192,11 @@ class Effects:
         await scope.load(self.path)
         if (known := scope.done(key)) is not None:
             return _replay(known)
-        with scope.calling(key):
+        with scope.naming(key):
             await scope.check()
-            value = make() if make is not None else None
-            return _replay(await scope.finish(key, path=self.path, result=value, events=events))
+            with scope.working():
+                value = make() if make is not None else None
+                return _replay(await scope.finish(key, path=self.path, result=value, events=events))
 
     async def retrying(self, name: str, call: Callable[[int], Awaitable[T]], policy: RetryPolicy) -> T:
         """Call until it succeeds, within the policy and the run's one retry budget.

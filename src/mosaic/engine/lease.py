@@ -165,7 +165,8 @@ class Lease:
 
     def _sweep_once(self, connection: "psycopg.Connection[Any]") -> None:
         if self._is_steady():
-            for (dead,) in connection.execute(DECLARE_DEAD, {"ttl_s": self._settings.lease_ttl_s}).fetchall():
+            who = {"id": self._node_id, "ttl_s": self._settings.lease_ttl_s}
+            for (dead,) in connection.execute(DECLARE_DEAD, who).fetchall():
                 log.warning("node %s stopped beating: it is declared dead and its work adopted", dead)
         # All dead ones every time, not those of this sweep alone: who adopts may die before it has.
         owners = self._owners() - {self._node_id}

@@ -34,7 +34,7 @@ BEAT = "UPDATE executor SET beat = now() WHERE id = %(id)s AND NOT dead RETURNIN
 # started has seen nobody's heartbeat.
 DECLARE_DEAD = (
     "UPDATE executor SET dead = true WHERE id IN ("
-    "SELECT id FROM executor WHERE NOT dead AND beat < now() - make_interval(secs => %(ttl_s)s)"
+    "SELECT id FROM executor WHERE NOT dead AND id <> %(id)s AND beat < now() - make_interval(secs => %(ttl_s)s)"
     " AND pg_postmaster_start_time() < now() - make_interval(secs => %(ttl_s)s)"
     " FOR UPDATE SKIP LOCKED) RETURNING id"
 )

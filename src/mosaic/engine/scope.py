@@ -127,18 +127,17 @@ class RunScope:
             self._in_flight.discard(key)
 
     @contextmanager
-    def calling(self, key: str) -> Iterator[None]:
-        """Mark one effect as in flight."""
-        with self.naming(key):
-            self.busy += 1
-            self._idle.clear()
-            try:
-                yield
-            finally:
-                self.busy -= 1
-                if self.busy == 0:
-                    self._idle.set()
-                    self._park_soon()
+    def working(self) -> Iterator[None]:
+        """Mark one effect as in flight: a shutdown waits for its record."""
+        self.busy += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self.busy -= 1
+            if self.busy == 0:
+                self._idle.set()
+                self._park_soon()
 
     async def idle(self) -> None:
         """Wait until no effect is in flight."""

@@ -6,6 +6,7 @@ connection has committed does the listener read the notices of other processes.
 
 import sqlite3
 from collections.abc import Sequence
+from pathlib import Path
 
 from sqlalchemy import bindparam, delete, func, insert, select
 
@@ -49,7 +50,9 @@ class SqliteBus(SharedBus):
         return (sqlite3.Error,)
 
     def _listen(self) -> None:
-        connection = sqlite3.connect(str(self._database.sync_url.database), isolation_level=None, timeout=1.0)
+        file = Path(str(self._database.sync_url.database)).absolute()
+        # mode=rw: a file that is not there yet is for the migration to make.
+        connection = sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=1.0)
         try:
             last = connection.execute("SELECT coalesce(max(id), 0) FROM bus_notice").fetchone()[0]
             version = self._version(connection)

@@ -127,7 +127,8 @@ class ModelAttempt:
         limit = request.max_output_tokens or self._settings.max_output_tokens
         if able.max_output_tokens is not None:
             limit = min(limit, able.max_output_tokens)
-        return replace(request, metadata=metadata, max_output_tokens=limit)
+        timeout_s = self._registry.timeout_s(self._provider) or request.timeout_s
+        return replace(request, metadata=metadata, max_output_tokens=limit, timeout_s=timeout_s)
 
     async def _reserve(self, able: ModelCapabilities) -> Reservation:
         """Set aside the most the call can cost; with a limit of our own making, lower it to what is left."""

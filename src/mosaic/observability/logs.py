@@ -43,7 +43,9 @@ class _Formatter(logging.Formatter):
         return self._redactor.text(f"{text}\n{trace}" if trace else text)
 
 
-def configure_logging(*, redactor: Redactor, level: str = "WARNING", style: Literal["json", "text"] = "text") -> None:
+def configure_logging(
+    *, redactor: Redactor, level: str = "WARNING", style: Literal["json", "text"] = "text"
+) -> None:
     """Send the logs of this process to stderr in one style; called once, by the composition root."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter(redactor, style))

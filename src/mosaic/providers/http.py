@@ -9,57 +9,23 @@ import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import httpx2
 
 from mosaic.core.errors import ContractViolation, InvalidInput, TimedOut, Unavailable
 from mosaic.core.redaction import Redactor
+from mosaic.providers.credentials import checked_address
 from mosaic.providers.faults import Fault, error_for, read_fault, retry_after_s
 from mosaic.providers.wire import ServerEvent, read_events, read_json, read_lines
 
-__all__ = ["Answer", "ProviderHttp", "check_secret"]
+__all__ = ["Answer", "ProviderHttp"]
 
 _RESPONSE_LIMIT_BYTES = 32 * 1024 * 1024
 _ERROR_LIMIT_BYTES = 64 * 1024
 _CONNECT_TIMEOUT_S = 10.0
 _MAX_CONNECTIONS = 512
 _MAX_IDLE_CONNECTIONS = 32
-
-
-def check_secret(secret: str, *, name: str) -> str:
-    """Return `secret` without the white space that copying adds.
-
-    Raises:
-        InvalidInput: if it could not stand in a header; the message never holds it.
-    """
-    clean = secret.strip()
-    if not clean or not clean.isascii() or not clean.isprintable() or " " in clean:
-        raise InvalidInput(
-            f"{name} holds something that cannot be a key (it is empty, or has spaces or unprintable characters).",
-            hint="Copy the key again, on one line.",
-        )
-    return clean
-
-
-def _checked_address(provider: str, base_url: str) -> str:
-    """Return scheme, host and port of `base_url`."""
-    parts = urlsplit(base_url)
-    try:
-        right = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        right = False
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise InvalidInput(
-            f"The address of {provider} holds a user, a password or a query.",
-            hint="Give the address alone; keys have their own setting.",
-        )
-    if not right:
-        raise InvalidInput(
-            f"The address of {provider} is not one.", hint="Write it as https://host or http://host:port."
-        )
-    return f"{parts.scheme}://{parts.netloc}"
 
 
 class _Sending:
@@ -164,7 +130,7 @@ class ProviderHttp:
             InvalidInput: if `base_url` is not an http or https address, or holds a password.
         """
         self.provider = provider
-        self.address = _checked_address(provider, base_url)
+        self.address = checked_address(provider, base_url)
         self.response_limit_bytes = response_limit_bytes
         self._base = base_url.rstrip("/")
         self._headers = dict(headers or {})

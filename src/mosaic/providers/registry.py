@@ -27,7 +27,8 @@ class ProviderRegistry:
 
     Args:
         redactor: learns every secret that a configuration holds.
-        settings: provider's id -> configuration fields; they win over the environment.
+        settings: provider's id -> configuration fields; they win over the environment. Besides the plugin's own
+            fields every provider takes `timeout_s`, see `timeout_s`.
         environment: where keys and addresses are looked up; by default this process's.
         plugins: the entry points; by default the installed ones.
         disabled: ids to leave out.
@@ -43,7 +44,9 @@ class ProviderRegistry:
         disabled: Collection[str] = (),
     ) -> None:
         self._redactor = redactor
-        self._settings = dict(settings or {})
+        given = {name: dict(config) for name, config in (settings or {}).items()}
+        self._timeouts = {name: config.pop("timeout_s", None) for name, config in given.items()}
+        self._settings = given
         self._environment = os.environ if environment is None else environment
         found = entry_points(group=GROUP) if plugins is None else plugins
         self._entries = {entry.name: entry for entry in found if entry.name not in disabled}
@@ -63,6 +66,10 @@ class ProviderRegistry:
             Unavailable: if it is broken.
         """
         return self._plugin(name).manifest
+
+    def timeout_s(self, name: str) -> float | None:
+        """Return how long one call to this provider may take, when the installation says so: it knows its servers."""
+        return self._timeouts.get(name)
 
     def broken(self) -> dict[str, str]:
         """Return the plugins that failed so far, with the reason."""

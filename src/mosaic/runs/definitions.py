@@ -38,7 +38,12 @@ class Definitions:
         """Let the tenant load a stored definition and its children."""
         for part in _with_children(definition):
             await self._rows.add_definition(
-                tx, ctx, content_hash=part.content_hash, name=part.name, version=part.version, at=self._clock()
+                tx,
+                ctx,
+                content_hash=part.content_hash,
+                name=part.name,
+                version=part.version,
+                at=self._clock(),
             )
 
     async def load(self, ctx: Context, content_hash: str) -> Definition:

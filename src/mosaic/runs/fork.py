@@ -40,7 +40,8 @@ async def fork_keys(journal: Journal, ctx: Context, run_id: str, from_step: str)
         after = events[-1].seq
     if began is None:
         raise NotFound(
-            f"Run {run_id} never began a step {from_step!r}.", hint=f"Steps it began: {', '.join(steps[:30])}."
+            f"Run {run_id} never began a step {from_step!r}.",
+            hint=f"Steps it began: {', '.join(steps[:30])}.",
         )
     recorded = await journal.recorded(ctx, run_id)
     keys = [

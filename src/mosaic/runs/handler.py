@@ -1,5 +1,6 @@
 """The handler "run": everything a run does, from its first event to its report, and again after a crash."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from mosaic.core.clock import Clock, now
@@ -14,6 +15,7 @@ from mosaic.runs.definitions import Definitions
 from mosaic.runs.report import render_report
 from mosaic.runs.repository import RunRepository
 from mosaic.runs.schemas import TERMINAL, Run, RunStatus
+from mosaic.runs.service import Closer
 from mosaic.storage import Database
 from mosaic.workflows import Definition, WorkflowHandler
 
@@ -61,8 +63,10 @@ class RunHandler:
         workplace: Workplace,
         artifacts: Artifacts,
         cost: Cost,
+        closers: Sequence[Closer] = (),
         clock: Clock = now,
     ) -> None:
+        self._closers = tuple(closers)
         self._database = database
         self._journal = journal
         self._definitions = definitions
@@ -82,7 +86,8 @@ class RunHandler:
         ctx = execution.ctx
         run = await self._run(ctx, execution.run_id)
         if run.status in TERMINAL:
-            return run.outputs
+            kept: JsonValue = run.outputs
+            return kept
         definition = await self._definitions.load(ctx, run.definition_hash)
         await self._begin(execution, run, definition)
         try:
@@ -97,11 +102,19 @@ class RunHandler:
             raise
         except MosaicError as error:
             await self._end(execution.effects, RunStatus.FAILED, error=error.to_json())
+            await self._close(ctx, run.id)
             raise
         await self._end(execution.effects, RunStatus.SUCCEEDED, outputs=outputs)
         if workspace is not None:
             await self._workplace.remove(workspace)
-        return outputs
+        result: JsonValue = outputs
+        return result
+
+    async def _close(self, ctx: Context, run_id: str) -> None:
+        """End what other rooms hold open for a run that failed: asks nobody needs to answer any more."""
+        async with self._database.transaction() as tx:
+            for close in self._closers:
+                await close(tx, ctx, run_id)
 
     async def _run(self, ctx: Context, run_id: str) -> Run:
         async with self._database.transaction(read_only=True) as tx:
@@ -159,7 +172,9 @@ class RunHandler:
         made: Any = await effects.effect("run:commit", commit, safety=Safety.KEYED)
         return None if made is None else dict(made)
 
-    async def _report(self, effects: Effects, run: Run, commit: JsonObject | None, outputs: JsonValue) -> None:
+    async def _report(
+        self, effects: Effects, run: Run, commit: JsonObject | None, outputs: JsonValue
+    ) -> None:
         if effects.is_recorded("artifact:report.md"):
             return
         events: list[JsonObject] = []
@@ -177,7 +192,9 @@ class RunHandler:
             "scripted": cost.scripted,
         }
         text = render_report(run, events, cost=figures, commit=commit, outputs=outputs)
-        await self._artifacts.keep(effects, "report.md", data=text.encode(), media_type="text/markdown; charset=utf-8")
+        await self._artifacts.keep(
+            effects, "report.md", data=text.encode(), media_type="text/markdown; charset=utf-8"
+        )
 
     async def _end(
         self,

@@ -36,9 +36,9 @@ class RunProgress:
             self.active.discard(path)
             self.done += 1
         elif kind == "approval.requested":
-            self.pending[str(event["data"].get("id", ""))] = path
+            self.pending[str(event["data"].get("approval", ""))] = path
         elif kind in ("approval.decided", "approval.expired"):
-            self.pending.pop(str(event["data"].get("id", "")), None)
+            self.pending.pop(str(event["data"].get("approval", "")), None)
 
     def apply_all(self, events: Iterable[JsonObject]) -> "RunProgress":
         """Take events in order and return this fold."""

@@ -11,7 +11,9 @@ __all__ = ["render_report"]
 _MAX_VALUE = 4000
 
 
-def render_report(run: Run, events: Sequence[JsonObject], *, cost: JsonObject, commit: JsonObject | None, outputs: JsonValue) -> str:
+def render_report(
+    run: Run, events: Sequence[JsonObject], *, cost: JsonObject, commit: JsonObject | None, outputs: JsonValue
+) -> str:
     """Return the report as Markdown.
 
     Args:
@@ -37,14 +39,18 @@ def render_report(run: Run, events: Sequence[JsonObject], *, cost: JsonObject, c
 def _inputs(inputs: JsonObject) -> str:
     if not inputs:
         return ""
-    return "## Asked\n\n" + "\n".join(f"- **{_text(name)}**: {_text(value)}" for name, value in inputs.items())
+    return "## Asked\n\n" + "\n".join(
+        f"- **{_text(name)}**: {_text(value)}" for name, value in inputs.items()
+    )
 
 
 def _outputs(outputs: JsonValue) -> str:
     if not outputs:
         return ""
     if isinstance(outputs, dict):
-        return "## Result\n\n" + "\n".join(f"- **{_text(name)}**: {_text(value)}" for name, value in outputs.items())
+        return "## Result\n\n" + "\n".join(
+            f"- **{_text(name)}**: {_text(value)}" for name, value in outputs.items()
+        )
     return f"## Result\n\n{_text(outputs)}"
 
 
@@ -64,7 +70,9 @@ def _steps(events: Sequence[JsonObject]) -> str:
         if event["type"] in ("step.completed", "step.failed", "step.skipped"):
             data: JsonObject = event["data"]
             state = str(event["type"]).removeprefix("step.")
-            seconds = f"{float(data['duration_ms']) / 1000:.1f} s" if data.get("duration_ms") is not None else ""
+            seconds = (
+                f"{float(data['duration_ms']) / 1000:.1f} s" if data.get("duration_ms") is not None else ""
+            )
             reason = _text((data.get("error") or {}).get("message") or data.get("reason") or "")
             rows.append(f"| `{event['path']}` | {state} | {seconds} | {_cell(reason)} |")
     if not rows:
@@ -78,11 +86,13 @@ def _asks(events: Sequence[JsonObject]) -> str:
     for event in events:
         data: JsonObject = event["data"]
         if event["type"] == "approval.requested":
-            titles[str(data["id"])] = str(data.get("title", ""))
+            titles[str(data["approval"])] = str(data.get("title", ""))
         elif event["type"] in ("approval.decided", "approval.expired"):
-            by = f" by {data['decided_by']}" if data.get("decided_by") else ""
+            by = f" by {data['by']}" if data.get("by") else ""
             remark = f": {_text(data['note'])}" if data.get("note") else ""
-            rows.append(f"- {_text(titles.get(str(data['id']), data['id']))}: **{data.get('status', 'expired')}**{by}{remark}")
+            rows.append(
+                f"- {_text(titles.get(str(data['approval']), data['approval']))}: **{data.get('status', 'expired')}**{by}{remark}"
+            )
     return "## Asked of people\n\n" + "\n".join(rows) if rows else ""
 
 
@@ -92,7 +102,7 @@ def _tools(events: Sequence[JsonObject]) -> str:
         if event["type"] in ("tool.called", "tool.failed"):
             entry = counts.setdefault(str(event["data"].get("tool")), [0, 0])
             entry[0] += 1
-            entry[1] += event["type"] == "tool.failed" or bool(event["data"].get("is_error"))
+            entry[1] += event["type"] == "tool.failed"
     if not counts:
         return ""
     lines = [f"| `{tool}` | {calls} | {failed} |" for tool, (calls, failed) in sorted(counts.items())]
@@ -108,13 +118,19 @@ def _costs(events: Sequence[JsonObject], cost: JsonObject) -> str:
             entry[0] += 1
             entry[1] += int(data.get("input_tokens") or 0)
             entry[2] += int(data.get("output_tokens") or 0)
-    lines = [f"| {agent} | {model} | {c[0]} | {c[1]} | {c[2]} |" for (agent, model), c in sorted(models.items())]
+    lines = [
+        f"| {agent} | {model} | {c[0]} | {c[1]} | {c[2]} |" for (agent, model), c in sorted(models.items())
+    ]
     head = f"## Cost\n\n${cost['usd']} for {cost['calls']} model calls, {cost['tokens']} tokens."
     if cost.get("scripted"):
         head += " The model was scripted: its answers came from a file and nothing was paid."
     if not lines:
         return head
-    return head + "\n\n| agent | model | calls | tokens in | tokens out |\n|---|---|---|---|---|\n" + "\n".join(lines)
+    return (
+        head
+        + "\n\n| agent | model | calls | tokens in | tokens out |\n|---|---|---|---|---|\n"
+        + "\n".join(lines)
+    )
 
 
 def _text(value: JsonValue) -> str:

@@ -50,7 +50,8 @@ class RunRepository:
         """Let the tenant load a definition; does nothing when it may already."""
         known = await tx.scalar(
             select(workflow_definition.c.name).where(
-                workflow_definition.c.content_hash == content_hash, workflow_definition.c.tenant_id == ctx.tenant
+                workflow_definition.c.content_hash == content_hash,
+                workflow_definition.c.tenant_id == ctx.tenant,
             )
         )
         if known is None:

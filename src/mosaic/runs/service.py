@@ -1,7 +1,7 @@
 """The front desk: start, show, cancel, fork and signal runs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
@@ -23,9 +23,13 @@ from mosaic.runs.schemas import TERMINAL, Artifact, Run, RunOptions, RunStatus
 from mosaic.storage import BlobStore, Database, Transaction
 from mosaic.workflows import Bundle, Definition
 
-__all__ = ["HANDLER", "Limits", "ModelChoice", "RunService"]
+__all__ = ["HANDLER", "Closer", "Limits", "ModelChoice", "RunService"]
 
 HANDLER = "run"
+
+
+Closer = Callable[[Transaction, Context, str], Awaitable[object]]
+"""Ends what a room still holds open for a run that is over, in the transaction that ends the run."""
 
 
 class ModelChoice(Protocol):
@@ -43,8 +47,15 @@ class ModelChoice(Protocol):
 class Limits(Protocol):
     """The installation's own bounds of a run that names none."""
 
-    usd: float | None
-    tokens: int | None
+    @property
+    def usd(self) -> float | None:
+        """Dollars; None for no bound."""
+        ...
+
+    @property
+    def tokens(self) -> int | None:
+        """Tokens; None for no bound."""
+        ...
 
 
 class RunService:
@@ -61,8 +72,10 @@ class RunService:
         cost: Cost,
         models: ModelChoice,
         limits: Limits,
+        closers: Sequence[Closer] = (),
         clock: Clock = now,
     ) -> None:
+        self._closers = tuple(closers)
         self._database = database
         self._journal = journal
         self._blobs = blobs
@@ -174,7 +187,9 @@ class RunService:
         ended = 0
         for run in unfinished:
             ctx = Context(run.tenant, run.project, Actor("system", "runs"), correlation=run.id)
-            own = next((item for item in await self._engine.executions(ctx, run.id) if item.id == run.id), None)
+            own = next(
+                (item for item in await self._engine.executions(ctx, run.id) if item.id == run.id), None
+            )
             if own is not None and own.status is ExecutionStatus.DEAD:
                 error = MosaicError(
                     f"The process crashed {own.crashes} times in a row while it worked on this run.",
@@ -191,7 +206,9 @@ class RunService:
             NotFound: if the tenant has no such execution.
             Conflict: if it is not given up.
         """
-        letter = next((item for item in await self._engine.dead_letters(ctx) if item.id == execution_id), None)
+        letter = next(
+            (item for item in await self._engine.dead_letters(ctx) if item.id == execution_id), None
+        )
         if letter is not None and letter.id == letter.run_id:
             async with self._database.transaction() as tx:
                 await tx.execute(self._rows.reopen(ctx, letter.run_id))
@@ -274,10 +291,14 @@ class RunService:
                 self._rows.finish(ctx, run_id, status=status, outputs=None, error=error, at=self._clock())
             )
             if written.rowcount:
+                for close in self._closers:
+                    await close(tx, ctx, run_id)
                 event = NewEvent(f"run.{status.value}", {"error": error}, run_id=run_id)
                 await self._journal.append(tx, ctx, [event])
 
-    async def fork(self, ctx: Context, run_id: str, *, from_step: str, inputs: JsonObject | None = None) -> Run:
+    async def fork(
+        self, ctx: Context, run_id: str, *, from_step: str, inputs: JsonObject | None = None
+    ) -> Run:
         """Start a new run that keeps every result an old run had before `from_step`, and does the rest again.
 
         The old run is not touched. The new run works on the files as they were when the step began.

@@ -115,6 +115,7 @@ class FileBlobs:
             return False
 
     def _write(self, path: Path, data: bytes) -> None:
+        is_new = not path.parent.exists()
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
@@ -130,6 +131,8 @@ class FileBlobs:
             raise
         if self._durable:
             self._sync_directory(path.parent)
+            if is_new:
+                self._sync_directory(self._directory)
 
     def _sync_directory(self, directory: Path) -> None:
         handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

@@ -59,9 +59,11 @@ class Database:
             "sqlite" if self._url.get_backend_name() == "sqlite" else "postgresql"
         )
         self._make_directories()
-        self._engine = make_async_engine(settings)
-        option = READ_ONLY if self.dialect == "sqlite" else "postgresql_readonly"
-        self._reader = self._engine.execution_options(**{option: True})
+        self._engine = make_async_engine(settings, for_writers=True)
+        if self.dialect == "sqlite":
+            self._reader = make_async_engine(settings).execution_options(**{READ_ONLY: True})
+        else:
+            self._reader = self._engine.execution_options(postgresql_readonly=True)
         self._gate: WriteTurns = WriteGate() if self.dialect == "sqlite" else NoGate()
         self._writing: set[asyncio.Task[Any]] = set()
         self.committer = GroupCommitter(
@@ -168,6 +170,7 @@ class Database:
         """Write what waits and close every connection."""
         await self.committer.close()
         await self._engine.dispose()
+        await self._reader.dispose()
 
     def _make_directories(self) -> None:
         directories = [self.settings.data_dir]
@@ -175,7 +178,7 @@ class Database:
             directories.append(Path(str(self._url.database)).absolute().parent)
         for directory in directories:
             try:
-                directory.mkdir(parents=True, exist_ok=True)
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
                 raise translate_os_error(error, where=str(directory)) from error
 

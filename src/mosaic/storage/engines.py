@@ -64,12 +64,17 @@ def _arguments(settings: StorageSettings, url: URL) -> dict[str, Any]:
     return shared | {"connect_args": connect}
 
 
-def make_async_engine(settings: StorageSettings) -> AsyncEngine:
-    """Return the engine of asynchronous transactions."""
+def make_async_engine(settings: StorageSettings, *, for_writers: bool = False) -> AsyncEngine:
+    """Return the engine of asynchronous transactions.
+
+    On SQLite writers have one connection of their own: only one can write, and it must not have to wait until a
+    reader returns a connection.
+    """
     url = settings.parsed_url()
     arguments = _arguments(settings, url)
     if url.get_backend_name() == "sqlite":
-        engine = create_async_engine(url, pool_size=settings.pool_size, max_overflow=0, **arguments)
+        size = 1 if for_writers else settings.pool_size
+        engine = create_async_engine(url, pool_size=size, max_overflow=0, **arguments)
         _prepare_sqlite(engine.sync_engine, settings)
         return engine
     # Pre-ping: a restarted server costs nobody an error. The hot path (group commit) has its own connection.

@@ -84,7 +84,7 @@ class GroupCommitter:
         self._turn_timeout_s = turn_timeout_s
         self._max_batch = max_batch
         self._queue: queue.SimpleQueue[_Waiting[Any] | None] = queue.SimpleQueue()
-        self._start_lock = threading.Lock()
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
         self._engine: Engine | None = None
@@ -119,7 +119,7 @@ class GroupCommitter:
 
     async def close(self) -> None:
         """Write what waits, then end the thread. Changes that come later are refused."""
-        with self._start_lock:
+        with self._lock:
             already, self._closed = self._closed, True
             thread = self._thread
             if thread is not None and not already:
@@ -128,14 +128,13 @@ class GroupCommitter:
             await asyncio.to_thread(thread.join)
 
     def _enqueue(self, waiting: _Waiting[Any]) -> None:
-        if self._thread is None or self._closed:
-            with self._start_lock:
-                if self._closed:
-                    raise Unavailable("The database is closed.", hint="Open it again.")
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
-                    self._thread.start()
-        self._queue.put(waiting)
+        with self._lock:  # nothing may follow the end mark of `close`
+            if self._closed:
+                raise Unavailable("The database is closed.", hint="Open it again.")
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
+                self._thread.start()
+            self._queue.put(waiting)
 
     def _run(self) -> None:
         ending = False

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, cast
 
 import psycopg
-from sqlalchemy import Connection, CursorResult, Engine, Executable
+from sqlalchemy import Connection, CursorResult, Engine, Executable, Insert, Select
 from sqlalchemy.exc import DBAPIError
 
 from mosaic.storage.prepared import Prepared
@@ -134,6 +134,11 @@ class PostgresWire:
 
     def send(self, statement: Executable, parameters: Any = None) -> None:
         """Run a Core statement."""
+        if isinstance(statement, Select) or getattr(statement, "_returning", ()):
+            self.execute(statement, parameters).close()
+            return
+        if isinstance(statement, Insert):
+            statement = statement.inline()  # or SQLAlchemy asks for the generated key, which is an answer
         self._piped()
         self._core.execute(statement, parameters)
 

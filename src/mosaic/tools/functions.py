@@ -15,7 +15,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from mosaic.core.errors import ContractViolation, InvalidDefinition, LimitExceeded, MosaicError, ToolFailed
 from mosaic.core.values import JsonObject, JsonValue
-from mosaic.engine.effects import Safety
+from mosaic.engine import Safety
 from mosaic.tools.errors import InvalidArguments
 from mosaic.tools.interfaces import Invocation
 from mosaic.tools.schemas import DEFAULT_TIMEOUT_S, ApprovalRule, RiskClass, ToolEffect, ToolResult, ToolSpec
@@ -119,6 +119,7 @@ def tool(
     risk: RiskClass | str = RiskClass.DESTRUCTIVE,
     effects: Iterable[ToolEffect | str] = (),
     timeout_s: float = DEFAULT_TIMEOUT_S,
+    stop_s: float = 0.0,
     safety: Safety = Safety.UNSAFE,
     retries: bool = False,
     approval: ApprovalRule | None = None,
@@ -136,7 +137,7 @@ def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     Args:
         function: the function, when used without parentheses.
         options: ``name`` (the function's own when not given), ``description`` (its docstring), ``risk``,
-            ``effects``, ``timeout_s``, ``safety``, ``retries``, ``approval``, ``preview`` (a function that
+            ``effects``, ``timeout_s``, ``stop_s``, ``safety``, ``retries``, ``approval``, ``preview`` (a function that
             returns what an approver should see), ``spec_for`` (a function that changes the spec by arguments).
 
     Raises:

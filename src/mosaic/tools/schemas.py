@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Literal
 
 from mosaic.core.values import JsonObject, JsonValue
-from mosaic.engine.effects import Safety
+from mosaic.engine import Safety
 
 __all__ = [
     "Approval",
@@ -93,6 +93,7 @@ class ToolSpec:
         risk: the risk class.
         effects: what it touches, see `ToolEffect`.
         timeout_s: seconds one call may take.
+        stop_s: seconds beyond that which a tool that keeps its own time may need to stop and tell what it has.
         safety: whether a call that was cut short may simply run again (the engine's word).
         source: where it comes from: ``builtin``, ``python:module:function``, ``file:tools.py:name``, ``mcp:server``.
         retries: whether a retryable failure may be tried again.
@@ -107,6 +108,7 @@ class ToolSpec:
     risk: RiskClass = RiskClass.DESTRUCTIVE
     effects: frozenset[ToolEffect] = frozenset()
     timeout_s: float = DEFAULT_TIMEOUT_S
+    stop_s: float = 0.0
     safety: Safety = Safety.UNSAFE
     source: str = "builtin"
     retries: bool = False

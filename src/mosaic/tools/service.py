@@ -39,9 +39,6 @@ from mosaic.tools.validation import problems_of, strict_json
 
 __all__ = ["ToolDoor"]
 
-# The door's limit comes after the tool's own: a command that is told to stop may still say what it printed.
-_AFTER_THE_TOOL_S = 10.0
-
 
 def _silent(_line: str) -> None:
     """Drop a progress line."""
@@ -140,7 +137,7 @@ class ToolDoor:
             ContractViolation: if it answered outside its contract.
             OutcomeUnknown: if a crash cut an unsafe call short.
         """
-        if (known := await self._recorded(effects, name)) is not None:
+        if (known := await self._recorded(effects, name, retry.attempts if retry else 0)) is not None:
             return known
         found = toolbox.get(tool)
         self._check_arguments(found.spec, arguments)
@@ -158,11 +155,17 @@ class ToolDoor:
 
     # -- before -------------------------------------------------------------------------------------------------
 
-    async def _recorded(self, effects: Effects, name: str) -> ToolResult | None:
+    async def _recorded(self, effects: Effects, name: str, attempts: int) -> ToolResult | None:
         """Return what is recorded, before anything that may have changed since is asked: tools, policy, people."""
         for recorded in (name, f"{name}/refused"):
             if await effects.was_recorded(recorded):
                 return _from_effect(await effects.effect(recorded, _never))
+        for number in range(1, attempts + 1):
+            if await effects.was_recorded(f"{name}/{number}"):
+                with contextlib.suppress(
+                    MosaicError
+                ):  # a failed attempt; the last one is raised by `retrying`
+                    return _from_effect(await effects.effect(f"{name}/{number}", _never))
         return None
 
     def _check_arguments(self, spec: ToolSpec, arguments: JsonObject) -> None:
@@ -303,7 +306,7 @@ class ToolDoor:
         if call.workspace is not None and invocation.scratch is not None:
             invocation.scratch.mkdir(parents=True, exist_ok=True)
         try:
-            async with asyncio.timeout(spec.timeout_s + _AFTER_THE_TOOL_S) as limit:
+            async with asyncio.timeout(spec.timeout_s + spec.stop_s) as limit:
                 result = await call.tool.call(invocation, call.arguments)
         except TimeoutError as error:
             if not limit.expired():

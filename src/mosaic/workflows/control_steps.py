@@ -2,13 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from mosaic.workflows.expressions import Template, Value
 from mosaic.workflows.step_base import StepBase
-
-if TYPE_CHECKING:  # a step may hold steps
-    from mosaic.workflows.steps import Step
 
 __all__ = [
     "Case",
@@ -31,7 +28,7 @@ VoteRule = Literal["majority", "two_thirds", "unanimous", "weighted", "ranked"]
 class DoStep(StepBase):
     """A block with a scope of its own. Output: the block's result."""
 
-    do: "tuple[Step, ...]"
+    do: tuple[StepBase, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +57,7 @@ class ForStep(StepBase):
     needs_: Value | None
     parallel: int
     max_items: int
-    do: "tuple[Step, ...]"
+    do: tuple[StepBase, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +83,7 @@ class ForkStep(StepBase):
         branches: each one step, named by its key; `StepBase.needs` makes them a DAG (no cycles: checked).
     """
 
-    branches: "tuple[Step, ...]"
+    branches: tuple[StepBase, ...]
     join: Join
 
 
@@ -95,7 +92,7 @@ class Case:
     """One case: `do` runs when `when` is true. An empty `do` is ``continue``."""
 
     when: Template
-    do: "tuple[Step, ...]"
+    do: tuple[StepBase, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +105,7 @@ class SwitchStep(StepBase):
     """
 
     cases: tuple[Case, ...]
-    default: "tuple[Step, ...] | None"
+    default: tuple[StepBase, ...] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +117,8 @@ class TryStep(StepBase):
         finally_: runs after the block and its catch, in every case but cancellation; its output is dropped.
     """
 
-    do: "tuple[Step, ...]"
-    finally_: "tuple[Step, ...]"
+    do: tuple[StepBase, ...]
+    finally_: tuple[StepBase, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +139,7 @@ class WhileStep(StepBase):
     condition_: Template
     max: int
     on_max: Literal["continue", "fail"]
-    do: "tuple[Step, ...]"
+    do: tuple[StepBase, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

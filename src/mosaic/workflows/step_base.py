@@ -1,13 +1,10 @@
 """What every step of a workflow has, and what happens when one fails."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from mosaic.core.values import JsonObject
 from mosaic.workflows.expressions import Template
-
-if TYPE_CHECKING:  # a step may hold steps
-    from mosaic.workflows.steps import Step
 
 __all__ = ["Catch", "OnFail", "Place", "Retry", "StepBase"]
 
@@ -69,7 +66,7 @@ class Catch:
     on: tuple[str, ...]
     error: str
     condition: Template | None
-    do: "tuple[Step, ...]"
+    do: "tuple[StepBase, ...]"
     then: Literal["continue", "retry", "fail", "end"]
     max_retries: int
     extend_usd_nanos: int | None
@@ -126,7 +123,7 @@ class StepBase:
     retry: Retry | None = None
     timeout_s: float | None = None
     catch: tuple[Catch, ...] = ()
-    compensate: "tuple[Step, ...]" = ()
+    compensate: "tuple[StepBase, ...]" = ()
     on_fail: OnFail | None = None
     needs: tuple[str, ...] = ()
     output_schema: JsonObject | None = None

@@ -84,24 +84,5 @@ __all__ = [
 RUN_FIELDS = ("id", "workflow", "version")
 """What the variable ``run`` holds: the run's id, the workflow's name and its version."""
 
-Step: TypeAlias = (
-    AgentStep
-    | ToolStep
-    | RunStep
-    | ValidateStep
-    | AskStep
-    | WorkflowStep
-    | HttpStep
-    | EmitStep
-    | ListenStep
-    | WaitStep
-    | SetStep
-    | DoStep
-    | ForStep
-    | ForkStep
-    | SwitchStep
-    | TryStep
-    | WhileStep
-    | HandoffStep
-    | VoteStep
-)
+Step: TypeAlias = StepBase
+"""Any step: one of the kinds above. A block holds `StepBase`, which keeps the modules of the kinds free of cycles."""

@@ -30,7 +30,9 @@ class Reject(BaseModel):
 
 
 @router.get("", summary="List approvals, oldest first")
-async def approvals(app: App, ctx: Caller, status: str | None = None, run_id: str | None = None) -> JsonObject:
+async def approvals(
+    app: App, ctx: Caller, status: str | None = None, run_id: str | None = None
+) -> JsonObject:
     """Return approvals; `status=pending` is the inbox."""
     return await app.operations.approvals(ctx, status=status, run_id=run_id)
 
@@ -44,10 +46,14 @@ async def show(approval_id: str, app: App, ctx: Caller) -> JsonObject:
 @router.post("/{approval_id}/approve", summary="Say yes")
 async def approve(approval_id: str, body: Approve, app: App, ctx: Caller) -> JsonObject:
     """Approve; 409 when it was answered already."""
-    return await app.operations.decide(ctx, approval_id, {"approve": True, **body.model_dump(exclude_none=True)})
+    return await app.operations.decide(
+        ctx, approval_id, {"approve": True, **body.model_dump(exclude_none=True)}
+    )
 
 
 @router.post("/{approval_id}/reject", summary="Say no")
 async def reject(approval_id: str, body: Reject, app: App, ctx: Caller) -> JsonObject:
     """Reject; 409 when it was answered already."""
-    return await app.operations.decide(ctx, approval_id, {"approve": False, **body.model_dump(exclude_none=True)})
+    return await app.operations.decide(
+        ctx, approval_id, {"approve": False, **body.model_dump(exclude_none=True)}
+    )

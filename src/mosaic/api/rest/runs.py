@@ -28,9 +28,13 @@ class Options(Body):
     model: str | None = Field(None, description="provider:model for every agent", max_length=200)
     usd: float | None = Field(None, ge=0, description="hard budget in dollars")
     tokens: int | None = Field(None, ge=0, description="hard budget in tokens")
-    workspace_source: str | None = Field(None, description="folder or git repository on the server", max_length=4096)
+    workspace_source: str | None = Field(
+        None, description="folder or git repository on the server", max_length=4096
+    )
     priority: int = Field(10, ge=1, le=1000, description="lower starts earlier")
-    run_id: str | None = Field(None, pattern=r"^run_[0-9a-z]{26}$", description="makes a repeated start one start")
+    run_id: str | None = Field(
+        None, pattern=r"^run_[0-9a-z]{26}$", description="makes a repeated start one start"
+    )
 
 
 class StartRun(Body):
@@ -52,7 +56,9 @@ class Fork(Body):
 async def start(body: StartRun, response: Response, app: App, ctx: Caller) -> JsonObject:
     """Start a workflow. With `options.run_id` a repeated request is one start."""
     options = body.options.model_dump(exclude_none=True)
-    run = await app.operations.start_run(ctx, {"bundle": body.bundle, "inputs": body.inputs, "options": options})
+    run = await app.operations.start_run(
+        ctx, {"bundle": body.bundle, "inputs": body.inputs, "options": options}
+    )
     response.headers["Location"] = f"/api/v1/runs/{run['id']}"
     return run
 
@@ -103,7 +109,9 @@ async def run_events(
 
 
 @router.get("/events", summary="Read the journal", tags=["events"])
-async def events(app: App, ctx: Caller, after: Annotated[int, Query(ge=0)] = 0, limit: _Limit = 100) -> JsonObject:
+async def events(
+    app: App, ctx: Caller, after: Annotated[int, Query(ge=0)] = 0, limit: _Limit = 100
+) -> JsonObject:
     """Return events of every run after a journal sequence, in order."""
     return await app.operations.event_page(ctx, run_id=None, after=after, limit=limit)
 
@@ -145,7 +153,9 @@ async def dead_letters(app: App, ctx: Caller) -> JsonObject:
     return await app.operations.dead_letters(ctx)
 
 
-@router.post("/dead-letters/{execution_id:path}/requeue", summary="Start given-up work again", tags=["dead letters"])
+@router.post(
+    "/dead-letters/{execution_id:path}/requeue", summary="Start given-up work again", tags=["dead letters"]
+)
 async def requeue(execution_id: str, app: App, ctx: Caller) -> JsonObject:
     """Reset the crash count and start again; recorded results are kept."""
     return await app.operations.requeue(ctx, execution_id)

@@ -10,8 +10,9 @@ from mosaic.plugins.anthropic.response import Pieces, read_response
 from mosaic.providers.adapter import health_of, reading
 from mosaic.providers.ai import Delta, ModelRequest, ModelResponse
 from mosaic.providers.catalog import DEFAULT_MODELS, model_facts
+from mosaic.providers.credentials import check_secret
 from mosaic.providers.faults import error_for
-from mosaic.providers.http import Answer, ProviderHttp, check_secret
+from mosaic.providers.http import Answer, ProviderHttp
 from mosaic.providers.interfaces import ModelCapabilities, ModelInfo, ProviderHealth
 from mosaic.providers.manifest import ProviderManifest, ProviderPlugin
 from mosaic.providers.naming import ToolNames

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy
 from alembic import command
@@ -10,7 +11,7 @@ from alembic.script.revision import ResolutionError
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine
 
-from mosaic.core.errors import Conflict
+from mosaic.core.errors import Conflict, Damaged
 from mosaic.storage.migrations import operations as operations  # registers it with Alembic
 
 __all__ = ["VERSIONS", "configuration", "upgrade"]
@@ -31,18 +32,24 @@ def configuration(connection: Connection, *, versions: Path = VERSIONS) -> Confi
     return config
 
 
-def upgrade(make_engine: Callable[[], Engine]) -> None:
+def upgrade(make_engine: Callable[[], Engine], *, versions: Path = VERSIONS) -> None:
     """Run every migration that is missing, in one transaction.
 
     Raises:
         Conflict: if the database has a revision that this version does not know.
+        Damaged: if rows would refer to rows that are not there.
     """
     engine = make_engine()
+    is_sqlite = engine.dialect.name == "sqlite"
+    if is_sqlite:
+        sqlalchemy.event.listen(engine, "connect", _leave_references_alone)
     try:
         with engine.begin() as connection:
-            if connection.dialect.name == "postgresql":
+            if not is_sqlite:
                 connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
-            command.upgrade(configuration(connection), "head")
+            command.upgrade(configuration(connection, versions=versions), "head")
+            if is_sqlite:
+                _check_references(connection)
     except (CommandError, ResolutionError) as error:
         if "locate revision" not in str(error):
             raise
@@ -52,3 +59,18 @@ def upgrade(make_engine: Callable[[], Engine]) -> None:
         ) from error
     finally:
         engine.dispose()
+
+
+def _leave_references_alone(connection: Any, _record: object) -> None:
+    # SQLite changes a table by making it anew and dropping the old one, which would empty what refers to it.
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA foreign_keys = OFF")
+    cursor.close()
+
+
+def _check_references(connection: Connection) -> None:
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    if broken:
+        raise Damaged(
+            "A migration would break references; nothing was changed.", tables=sorted({r[0] for r in broken})
+        )

@@ -38,14 +38,17 @@ def import_models() -> list[str]:
 
 
 def _complete(_context: Any, _revision: Any, directives: list[ops.MigrationScript]) -> None:
-    """Add the append-only triggers, and drop nothing but tables on the way down."""
+    """Add the append-only triggers: SQLite loses them when it makes a table anew to change it."""
     for script in directives:
-        upgrades, downgrades = script.upgrade_ops, script.downgrade_ops
-        if upgrades is None or downgrades is None:
+        if script.upgrade_ops is None:
             continue
-        made = [op.table_name for op in upgrades.ops if isinstance(op, ops.CreateTableOp)]
-        protected = [name for name in made if metadata.tables[name].info.get("append_only")]
-        upgrades.ops.extend(AppendOnlyOp(name) for name in protected)
+        touched = [
+            op.table_name
+            for op in script.upgrade_ops.ops
+            if isinstance(op, ops.CreateTableOp | ops.ModifyTableOps)
+        ]
+        protected = {name for name in touched if metadata.tables[name].info.get("append_only")}
+        script.upgrade_ops.ops.extend(AppendOnlyOp(name) for name in sorted(protected))
 
 
 def write_revision(message: str, *, first: bool = False, versions: Path = VERSIONS) -> Path:

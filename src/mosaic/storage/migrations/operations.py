@@ -12,11 +12,11 @@ __all__ = ["AppendOnlyOp", "make_append_only"]
 
 
 def make_append_only(connection: Connection, table: str) -> None:
-    """Install the triggers that refuse UPDATE and DELETE on `table`."""
+    """Install the triggers that refuse UPDATE and DELETE on `table`; no harm if they are there."""
     message = f"{table} is append-only"
     if connection.dialect.name == "sqlite":
         statements = [
-            f"CREATE TRIGGER {table}_refuses_{verb.lower()} BEFORE {verb} ON {table} "
+            f"CREATE TRIGGER IF NOT EXISTS {table}_refuses_{verb.lower()} BEFORE {verb} ON {table} "
             f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
             for verb in ("UPDATE", "DELETE")
         ]
@@ -27,7 +27,7 @@ def make_append_only(connection: Connection, table: str) -> None:
             "ERRCODE = 'integrity_constraint_violation'; END $$"
         )
         trigger = (
-            f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+            f"CREATE OR REPLACE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
             "FOR EACH STATEMENT EXECUTE FUNCTION mosaic_append_only()"
         )
         statements = [function, trigger]

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from mosaic.core.errors import Conflict, InvalidInput, NotFound, PolicyDenied, ToolFailed
 from mosaic.core.values import JsonObject
-from mosaic.engine.effects import Safety
+from mosaic.engine import Safety
 from mosaic.tools.functions import tool
 from mosaic.tools.interfaces import Invocation
 from mosaic.tools.paths import Confined

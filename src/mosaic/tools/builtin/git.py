@@ -8,7 +8,7 @@ from pydantic import Field
 
 from mosaic.core.errors import ToolFailed, Unavailable
 from mosaic.core.git import LIST_CONFIG_KEYS, driver_overrides, git_environment
-from mosaic.engine.effects import Safety
+from mosaic.engine import Safety
 from mosaic.tools.builtin.files import confined
 from mosaic.tools.functions import tool
 from mosaic.tools.interfaces import Invocation

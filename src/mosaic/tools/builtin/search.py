@@ -10,7 +10,7 @@ from pydantic import Field
 
 from mosaic.core.errors import ContractViolation, InvalidInput, TimedOut
 from mosaic.core.values import JsonObject
-from mosaic.engine.effects import Safety
+from mosaic.engine import Safety
 from mosaic.tools.builtin.files import confined
 from mosaic.tools.functions import tool
 from mosaic.tools.interfaces import Invocation

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from mosaic.core.errors import InvalidInput
 from mosaic.core.values import JsonObject
-from mosaic.engine.effects import Safety
+from mosaic.engine import Safety
 from mosaic.tools.builtin.files import confined
 from mosaic.tools.functions import tool
 from mosaic.tools.interfaces import Invocation
@@ -21,8 +21,8 @@ from mosaic.tools.schemas import COMMAND_TIMEOUT_S, RiskClass, ToolEffect, ToolR
 
 __all__ = ["command_result", "run_shell"]
 
-# The door's own limit is the last resort: until it comes, the command's end can still be told with its output.
-_BEFORE_THE_DOOR = 0.95
+# TERM, its grace, KILL, and the rest of its output: the door waits that much longer than the command's time.
+_STOP_S = 10.0
 
 
 def _preview(invocation: Invocation, arguments: JsonObject) -> JsonObject:
@@ -43,6 +43,7 @@ def _preview(invocation: Invocation, arguments: JsonObject) -> JsonObject:
     effects=(ToolEffect.READ, ToolEffect.WRITE, ToolEffect.EXEC),
     safety=Safety.UNSAFE,
     timeout_s=COMMAND_TIMEOUT_S,
+    stop_s=_STOP_S,
     preview=_preview,
 )
 async def run_shell(
@@ -69,12 +70,11 @@ async def run_shell(
     with files.parent(f"{directory}/x"):  # it exists, inside
         pass
     scratch = invocation.scratch
-    limit_s = invocation.timeout_s * _BEFORE_THE_DOOR
     done = await run_command(
         ("/bin/sh", "-c", command) if command is not None else tuple(argv or ()),
         cwd=invocation.workspace / directory,
         environment=clean_environment(scratch, workspace=invocation.workspace),
-        timeout_s=min(timeout_s or limit_s, limit_s),
+        timeout_s=min(timeout_s or invocation.timeout_s, invocation.timeout_s),
         confinement=confined_to(invocation.workspace, scratch, network=invocation.network),
         progress=invocation.progress,
     )

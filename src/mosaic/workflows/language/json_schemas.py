@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from mosaic.core.values import JsonObject
-from mosaic.workflows.document import read_document
-from mosaic.workflows.nodes import ListNode, MapNode, Node, ScalarNode, plain
-from mosaic.workflows.reading import Reading, join_pointer, kind_of, nearest, shown
+from mosaic.workflows.language.document import read_document
+from mosaic.workflows.language.nodes import ListNode, MapNode, Node, ScalarNode, plain
+from mosaic.workflows.language.reading import Reading, join_pointer, kind_of
 from mosaic.workflows.schema_rules import (
     ANNOTATIONS,
     KEYWORDS,
@@ -23,6 +23,7 @@ from mosaic.workflows.schema_rules import (
     meta_problems,
     self_references,
 )
+from mosaic.workflows.spelling import nearest, shown
 
 __all__ = ["JsonSchema"]
 
@@ -116,7 +117,9 @@ class _Folding:
         if document.root is None or not isinstance(document.root, MapNode):
             if not document.problems:
                 what = kind_of(document.root) if document.root else "nothing"
-                reading.complain(node, pointer, f"`{shown(reference)}` is not a JSON Schema: it holds {what}.")
+                reading.complain(
+                    node, pointer, f"`{shown(reference)}` is not a JSON Schema: it holds {what}."
+                )
             return None
         inner = Reading(reading.files, document, reading.problems)
         source = _Source(inner, document.root, "", prefix or "")
@@ -153,7 +156,9 @@ class _Folding:
 
     def known(self, name: str, key: ScalarNode, pointer: str, source: _Source) -> bool:
         if name in UNSUPPORTED:
-            source.reading.complain(key, pointer, f"`{name}` is not supported in a schema.", UNSUPPORTED[name])
+            source.reading.complain(
+                key, pointer, f"`{name}` is not supported in a schema.", UNSUPPORTED[name]
+            )
             return False
         if name in KEYWORDS or name in ANNOTATIONS or name.startswith("x-"):
             return True
@@ -167,10 +172,14 @@ class _Folding:
             return self.schema(item, source, pointer)
         if name in SCHEMA_MAPS and isinstance(item, MapNode):
             return {
-                key: self.schema(inner, source, join_pointer(pointer, key)) for key, (_, inner) in item.entries.items()
+                key: self.schema(inner, source, join_pointer(pointer, key))
+                for key, (_, inner) in item.entries.items()
             }
         if name in SCHEMA_LISTS and isinstance(item, ListNode):
-            return [self.schema(inner, source, join_pointer(pointer, index)) for index, inner in enumerate(item.items)]
+            return [
+                self.schema(inner, source, join_pointer(pointer, index))
+                for index, inner in enumerate(item.items)
+            ]
         return plain(item)
 
     def check(self, made: JsonObject, node: MapNode, source: _Source, pointer: str) -> None:
@@ -221,4 +230,3 @@ def _exists(root: Node, fragment: str) -> bool:
             return False
         node = inner
     return True
-

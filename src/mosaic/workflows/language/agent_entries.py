@@ -1,6 +1,5 @@
 """The `agents:` section: mappings, or Markdown and YAML files; the agents room reads each of them."""
 
-
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,10 +10,10 @@ from mosaic.agents.schemas import AgentSpec
 from mosaic.agents.spec import parse_agent
 from mosaic.core.errors import Problem
 from mosaic.core.values import JsonObject, JsonValue
-from mosaic.workflows.files import FileRefused, resolve
-from mosaic.workflows.nodes import ListNode, MapNode, Node, ScalarNode, plain
-from mosaic.workflows.policies import POLICIES
-from mosaic.workflows.reading import Reading, join_pointer, kind_of
+from mosaic.workflows.language.files import FileRefused, resolve
+from mosaic.workflows.language.nodes import ListNode, MapNode, Node, ScalarNode, plain
+from mosaic.workflows.language.policies import POLICIES
+from mosaic.workflows.language.reading import Reading, join_pointer, kind_of
 from mosaic.workflows.schemas import AgentEntry
 from mosaic.workflows.step_base import Place
 
@@ -81,15 +80,15 @@ class Agents:
             inner = join_pointer(pointer, name)
             reading.places[inner] = item
             place = Place(reading.file, key.line, key.column)
-            spec = self.agent(name, item, reading, inner)
+            spec = self._agent(name, item, reading, inner)
             if spec is None:
                 reading.broken.add(inner)
             found[name] = AgentEntry(name, place, replace(spec or AgentSpec(name), name=name))
         return found
 
-    def agent(self, name: str, node: Node, reading: Reading, pointer: str) -> AgentSpec | None:
+    def _agent(self, name: str, node: Node, reading: Reading, pointer: str) -> AgentSpec | None:
         if isinstance(node, ScalarNode) and node.text.startswith("file:"):
-            return self.from_file(name, node, reading, pointer)
+            return self._from_file(name, node, reading, pointer)
         if not isinstance(node, MapNode):
             message = f"An agent is a mapping, or `file:agents/{name[:40]}.md`; this is {kind_of(node)}."
             reading.complain(node, pointer, message)
@@ -102,9 +101,9 @@ class Agents:
             return places.get(keys, (node.line, node.column))
 
         place = AgentPlace(reading.file, ("agents", name), locate)
-        return self.parsed(plain(node), name, place, reading)
+        return self._parsed(plain(node), name, place, reading)
 
-    def from_file(self, name: str, node: ScalarNode, reading: Reading, pointer: str) -> AgentSpec | None:
+    def _from_file(self, name: str, node: ScalarNode, reading: Reading, pointer: str) -> AgentSpec | None:
         reference = node.text.removeprefix("file:").strip()
         before = len(reading.problems)
         text = reading.text(reference, node, pointer)
@@ -117,9 +116,9 @@ class Agents:
         if document.problems:
             return None
         value = _with_body(document, path, reading)
-        return self.parsed(value, name, AgentPlace(path, (), document.locate), reading)
+        return self._parsed(value, name, AgentPlace(path, (), document.locate), reading)
 
-    def parsed(self, value: JsonValue, name: str, place: AgentPlace, reading: Reading) -> AgentSpec | None:
+    def _parsed(self, value: JsonValue, name: str, place: AgentPlace, reading: Reading) -> AgentSpec | None:
         def read_file(reference: str) -> str:
             try:
                 return reading.files.read(resolve(reference, place.file)).decode("utf-8-sig")
@@ -142,7 +141,10 @@ class Agents:
             "additionalProperties": False,
         }
         POLICIES.schema()
-        return {"type": "object", "additionalProperties": {"anyOf": [agent, {"type": "string", "pattern": "^file:"}]}}
+        return {
+            "type": "object",
+            "additionalProperties": {"anyOf": [agent, {"type": "string", "pattern": "^file:"}]},
+        }
 
 
 def _with_body(document: AgentDocument, path: str, reading: Reading) -> JsonValue:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mosaic.core.values import JsonObject
-from mosaic.workflows.nodes import MapNode, Node
-from mosaic.workflows.reading import Reading, join_pointer, kind_of
-from mosaic.workflows.shapes import Choice, Named
+from mosaic.workflows.language.nodes import MapNode, Node
+from mosaic.workflows.language.reading import Reading, join_pointer, kind_of
+from mosaic.workflows.language.shapes import Choice, Named
 
 __all__ = ["POLICIES", "POLICY_WORDS", "RISK_CLASSES"]
 

@@ -20,7 +20,20 @@ from mosaic.workflows.schema_rules import follow
 from mosaic.workflows.schemas import AgentEntry, Definition
 from mosaic.workflows.steps import Step
 
-__all__ = ["ERROR", "FEEDBACK", "RUN", "TEXT", "UNKNOWN", "WHOLE", "Wrong", "Known", "action_output", "descend", "list_of", "object_of"]
+__all__ = [
+    "ERROR",
+    "FEEDBACK",
+    "RUN",
+    "TEXT",
+    "UNKNOWN",
+    "WHOLE",
+    "Known",
+    "Wrong",
+    "action_output",
+    "descend",
+    "list_of",
+    "object_of",
+]
 
 _ASSERTIONS = ("allOf", "anyOf", "oneOf", "not", "if")
 
@@ -84,31 +97,38 @@ def action_output(step: Step, agents: Mapping[str, AgentEntry], children: Mappin
     """Return what is known of the output of a step that holds no other steps."""
     if step.output_schema is not None:
         return _known(step.output_schema)
+    if isinstance(step, AgentStep):
+        return _answer((step.agent,), agents)
+    if isinstance(step, HandoffStep):
+        return _answer(step.among, agents)
+    if isinstance(step, WorkflowStep):
+        return _child(children[step.workflow]) if step.workflow in children else UNKNOWN
+    return _fixed_output(step)
+
+
+def _fixed_output(step: Step) -> Known:
+    """Return what is known from the step alone."""
     match step:
-        case AgentStep(agent=name):
-            return _answer((name,), agents)
-        case HandoffStep(among=names):
-            return _answer(names, agents)
         case RunStep(parse=parse):
             return object_of(_RAN if parse == "text" else {**_RAN, "value": UNKNOWN})
         case AskStep():
             answer = _known(step.answer_schema) if step.answer_schema else TEXT if step.choices else UNKNOWN
             return object_of({**_ASKED, "answer": answer})
+        case ListenStep(payload_schema=schema) if schema is not None:
+            return _known(schema)
         case HttpStep():
             return _HTTP
         case VoteStep():
             return _VOTED
-        case ListenStep(payload_schema=schema) if schema is not None:
-            return _known(schema)
         case WaitStep():
             return NULL
-        case WorkflowStep(workflow=path) if path in children:
-            return _child(children[path])
         case _:
             return UNKNOWN
 
 
 def _answer(names: tuple[str, ...], agents: Mapping[str, AgentEntry]) -> Known:
+    if any(name in agents and agents[name].spec.acp for name in names):
+        return UNKNOWN  # a coding agent says what it says
     schemas = [agents[name].spec.output_schema for name in names if name in agents]
     if len(schemas) != len(names) or any(schema != schemas[0] for schema in schemas):
         return UNKNOWN
@@ -129,7 +149,11 @@ def descend(known: Known, path: tuple[Member, ...], shown: str) -> Known | Wrong
         if isinstance(found, Wrong):
             return Wrong(found.message, found.names, position)
         known = found
-        shown += f".{member.key}" if isinstance(member.key, str) else f"[{'' if member.key is None else member.key}]"
+        shown += (
+            f".{member.key}"
+            if isinstance(member.key, str)
+            else f"[{'' if member.key is None else member.key}]"
+        )
     return known
 
 
@@ -156,9 +180,17 @@ def _inner(schema: Any, root: JsonObject) -> Known:
 
 
 def _no_member(types: list[str], member: Member, shown: str) -> Wrong:
-    words = {"string": "text", "array": "a list", "object": "an object", "integer": "a number", "boolean": "a boolean"}
+    words = {
+        "string": "text",
+        "array": "a list",
+        "object": "an object",
+        "integer": "a number",
+        "boolean": "a boolean",
+    }
     what = " or ".join(words.get(name, f"a {name}" if name != "null" else "null") for name in types)
-    lacks = {"field": f"no field `{member.key}`", "index": f"no item {member.key}"}.get(member.kind, "no items")
+    lacks = {"field": f"no field `{member.key}`", "index": f"no item {member.key}"}.get(
+        member.kind, "no items"
+    )
     return Wrong(f"`{shown}` is {what}: it has {lacks}", (), 0)
 
 

@@ -3,16 +3,15 @@
 from typing import Any
 
 from mosaic.core.values import JsonObject
-from mosaic.workflows.action_kinds import ACTIONS, AGENT_NAME, ROLES, TOOL_NAME, waits
-from mosaic.workflows.agent_entries import Agents
-from mosaic.workflows.common_keys import SCHEMA, TEXT_OR_SECRET, WORKFLOW_CATCH
-from mosaic.workflows.control_kinds import CONTROLS
 from mosaic.workflows.expressions import Template
-from mosaic.workflows.nodes import MapNode
-from mosaic.workflows.policies import POLICIES, RISK_CLASSES
-from mosaic.workflows.reading import Reading, join_pointer
-from mosaic.workflows.schemas import Approval, Limits, McpServer, ToolEntry, WorkspaceEntry
-from mosaic.workflows.shapes import (
+from mosaic.workflows.language.action_kinds import ACTIONS, ROLES, TOOL_NAME, waits
+from mosaic.workflows.language.agent_entries import Agents
+from mosaic.workflows.language.common_keys import SCHEMA, TEXT_OR_SECRET, WORKFLOW_CATCH
+from mosaic.workflows.language.control_kinds import CONTROLS
+from mosaic.workflows.language.nodes import MapNode
+from mosaic.workflows.language.policies import POLICIES, RISK_CLASSES
+from mosaic.workflows.language.reading import Reading, join_pointer
+from mosaic.workflows.language.shapes import (
     NAMED,
     AnyValue,
     Choice,
@@ -26,7 +25,8 @@ from mosaic.workflows.shapes import (
     Text,
     Whole,
 )
-from mosaic.workflows.step_shapes import KINDS, StepList, step_schema
+from mosaic.workflows.language.step_shapes import KINDS, StepList, step_schema
+from mosaic.workflows.schemas import Approval, Limits, McpServer, ToolEntry, WorkspaceEntry
 
 __all__ = ["WORKFLOW", "workflow_schema"]
 
@@ -88,14 +88,18 @@ def _literal(values: dict[str, Any], reading: Reading, pointer: str) -> dict[str
 def _tool(values: dict[str, Any], reading: Reading, node: MapNode, pointer: str) -> ToolEntry:
     sources = [key for key in ("mcp", "python") if key in values]
     if len(sources) > 1:
-        reading.complain_at(join_pointer(pointer, "python"), "A tool comes from `mcp` or `python`, not both.", "remove one")
+        reading.complain_at(
+            join_pointer(pointer, "python"), "A tool comes from `mcp` or `python`, not both.", "remove one"
+        )
     tool = values.get("tool")
     if tool == "*" and "mcp" not in values:
-        reading.complain_at(join_pointer(pointer, "tool"), '`"*"` means every tool of an MCP server.', "add `mcp: name`")
+        reading.complain_at(
+            join_pointer(pointer, "tool"), '`"*"` means every tool of an MCP server.', "add `mcp: name`"
+        )
     return ToolEntry(
         name=pointer.removeprefix("tools."),
         place=reading.place(node),
-        source=sources[0] if sources else "known",  # type: ignore[arg-type]  # one of the two words
+        source=sources[0] if sources else "known",
         description=values.get("description"),
         server=values.get("mcp"),
         tool=None if tool == "*" else tool,
@@ -115,12 +119,20 @@ METADATA = Obj(
     "the metadata",
     {
         "name": Key(
-            Text("a name: letters, digits, `-`, `_` and `.`", pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", example="ship-change"),
+            Text(
+                "a name: letters, digits, `-`, `_` and `.`",
+                pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}",
+                example="ship-change",
+            ),
             "Name of the workflow.",
             required=True,
         ),
         "version": Key(
-            Text("a version in quotes, such as 1.2.0", pattern=r"\d+(\.\d+){0,3}([-+][0-9A-Za-z.+-]+)?", example="1.2.0"),
+            Text(
+                "a version in quotes, such as 1.2.0",
+                pattern=r"\d+(\.\d+){0,3}([-+][0-9A-Za-z.+-]+)?",
+                example="1.2.0",
+            ),
             "Version of the workflow.",
             default="0",
         ),
@@ -152,9 +164,14 @@ APPROVAL = Obj(
 SERVER = Obj(
     "an MCP server",
     {
-        "command": Key(ListOf(Text(), single=True, low=1, unique=False), "Program and arguments, for a server on stdio."),
+        "command": Key(
+            ListOf(Text(), single=True, low=1, unique=False), "Program and arguments, for a server on stdio."
+        ),
         "env": Key(MapOf(TEXT_OR_SECRET), "Environment variables of the program."),
-        "url": Key(Text("an address", pattern=r"https?://\S+", example="https://tools.example.org/mcp"), "Its address, for streamable HTTP."),
+        "url": Key(
+            Text("an address", pattern=r"https?://\S+", example="https://tools.example.org/mcp"),
+            "Its address, for streamable HTTP.",
+        ),
         "headers": Key(MapOf(TEXT_OR_SECRET), "Headers of each request."),
     },
     _server,
@@ -168,12 +185,21 @@ TOOL = Obj(
             OneOf((SERVER, Text("the name of a server")), "the name of an MCP server, or the server itself"),
             "The MCP server that has it: a name from MosAIc's settings, or {command: [...]} or {url: ...}.",
         ),
-        "tool": Key(Text(), 'Its name at the source, when it differs; `"*"`: every tool of the server, as `<key>.<tool>`.'),
+        "tool": Key(
+            Text(),
+            'Its name at the source, when it differs; `"*"`: every tool of the server, as `<key>.<tool>`.',
+        ),
         "python": Key(
-            Text("a function `module:name`", pattern=r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", example="release.tools:publish"),
+            Text(
+                "a function `module:name`",
+                pattern=r"[A-Za-z_][\w.]*:[A-Za-z_]\w*",
+                example="release.tools:publish",
+            ),
             "A Python function that the installation registered.",
         ),
-        "risk": Key(Choice(RISK_CLASSES), "Its risk class; default: what it says itself, else `destructive`."),
+        "risk": Key(
+            Choice(RISK_CLASSES), "Its risk class; default: what it says itself, else `destructive`."
+        ),
         "approval": Key(APPROVAL, "Who must approve each call."),
         "timeout": Key(Duration(), "How long a call may take.", default="30s"),
     },
@@ -202,7 +228,12 @@ WORKFLOW = Obj(
         "workspace": Key(WORKSPACE, "The files that the run works on."),
         "agents": Key(Agents(), "The agents, by name."),
         "tools": Key(
-            MapOf(TOOL, "a mapping of tools", name=TOOL_NAME.pattern, name_expected="letters, digits, `_`, `-` and `.`"),
+            MapOf(
+                TOOL,
+                "a mapping of tools",
+                name=TOOL_NAME.pattern,
+                name_expected="letters, digits, `_`, `-` and `.`",
+            ),
             "Tools that are not built in, and tighter rules for tools that are, by name.",
         ),
         "do": Key(StepList(), "The steps.", required=True),

@@ -7,14 +7,15 @@ from fnmatch import fnmatchcase
 from mosaic.core.errors import ExpressionFailed
 from mosaic.core.values import JsonValue
 from mosaic.workflows.action_steps import AgentStep, ToolStep, WorkflowStep
+from mosaic.workflows.checks.graphs import find_cycle
+from mosaic.workflows.checks.scope import inner_blocks
 from mosaic.workflows.control_steps import ForkStep, ForStep, HandoffStep, VoteStep
-from mosaic.workflows.graphs import find_cycle
 from mosaic.workflows.inputs import schema_problems
-from mosaic.workflows.nodes import ListNode, MapNode, ScalarNode
-from mosaic.workflows.policies import POLICY_WORDS
-from mosaic.workflows.reading import Reading, join_pointer, nearest, shown
+from mosaic.workflows.language.nodes import ListNode, MapNode, ScalarNode
+from mosaic.workflows.language.policies import POLICY_WORDS
+from mosaic.workflows.language.reading import Reading, join_pointer
 from mosaic.workflows.schemas import AgentEntry, Definition
-from mosaic.workflows.scope_checks import inner_blocks
+from mosaic.workflows.spelling import nearest, shown
 from mosaic.workflows.steps import Step
 
 __all__ = ["BUILTIN_TOOLS", "ReferenceChecks"]
@@ -44,23 +45,25 @@ class ReferenceChecks:
     def run(self) -> None:
         """Check the whole definition."""
         for entry in self.definition.agents.values():
-            self.agent(entry)
-        self.policies(self.definition.policies, "policies")
-        self.tools()
-        self.block(self.definition.steps)
+            self._agent(entry)
+        self._policies(self.definition.policies, "policies")
+        self._tools()
+        self._block(self.definition.steps)
         for clause in self.definition.catch:
-            self.block(clause.do)
+            self._block(clause.do)
 
-    def tools(self) -> None:
+    def _tools(self) -> None:
         for name, entry in self.definition.tools.items():
             target = entry.tool or name
-            if entry.source == "known" and not self.tool_exists(target, own=False):
+            if entry.source == "known" and not self._tool_exists(target, own=False):
                 hint = nearest(target, self.known_tools)
-                hint = hint if hint and hint.startswith("did") else "say where it comes from: `mcp` or `python`"
+                hint = (
+                    hint if hint and hint.startswith("did") else "say where it comes from: `mcp` or `python`"
+                )
                 message = f"There is no built-in tool `{shown(target)}`."
                 self.reading.complain_at(join_pointer("tools", name), message, hint)
 
-    def tool_exists(self, name: str, *, own: bool = True) -> bool:
+    def _tool_exists(self, name: str, *, own: bool = True) -> bool:
         if any(fnmatchcase(known, name) for known in self.known_tools):
             return True
         if not own:
@@ -70,26 +73,28 @@ class ReferenceChecks:
                 return True
         return False
 
-    def tool_names(self) -> list[str]:
+    def _tool_names(self) -> list[str]:
         return [*self.known_tools, *self.definition.tools]
 
-    def agent(self, entry: AgentEntry) -> None:
+    def _agent(self, entry: AgentEntry) -> None:
         pointer = join_pointer("agents", entry.name)
         if pointer in self.reading.broken:
             return
         spec = entry.spec
         for index, name in enumerate(spec.tools):
-            if name not in spec.preferred_tools and not self.tool_exists(name):
-                place = self.place_of(pointer, "tools", index, name)
-                self.reading.complain_at(place, f"There is no tool `{shown(name)}`.", nearest(name, self.tool_names()))
+            if name not in spec.preferred_tools and not self._tool_exists(name):
+                place = self._place_of(pointer, "tools", index, name)
+                self.reading.complain_at(
+                    place, f"There is no tool `{shown(name)}`.", nearest(name, self._tool_names())
+                )
         for index, name in enumerate(spec.handoffs):
             if name not in self.definition.agents:
-                place = self.place_of(pointer, "handoffs", index, name)
+                place = self._place_of(pointer, "handoffs", index, name)
                 message = f"There is no agent `{shown(name)}` to hand over to."
                 self.reading.complain_at(place, message, nearest(name, self.definition.agents))
-        self.policies(spec.policies, join_pointer(pointer, "policies"))
+        self._policies(spec.policies, join_pointer(pointer, "policies"))
 
-    def place_of(self, pointer: str, key: str, index: int, name: str) -> str:
+    def _place_of(self, pointer: str, key: str, index: int, name: str) -> str:
         """Return the pointer of an item, noting its place: the agents room read it, not a shape."""
         node = self.reading.places.get(pointer)
         listed = node.get(key) if isinstance(node, MapNode) else None
@@ -102,88 +107,96 @@ class ReferenceChecks:
             self.reading.places[found] = listed
         return found
 
-    def policies(self, rules: Mapping[str, str], pointer: str) -> None:
+    def _policies(self, rules: Mapping[str, str], pointer: str) -> None:
         for word in rules:
-            if word in POLICY_WORDS or self.tool_exists(word):
+            if word in POLICY_WORDS or self._tool_exists(word):
                 continue
             message = f"`{shown(word)}` is neither a risk word nor a tool."
-            self.reading.complain_at(join_pointer(pointer, word), message, nearest(word, [*POLICY_WORDS, *self.tool_names()]))
+            self.reading.complain_at(
+                join_pointer(pointer, word), message, nearest(word, [*POLICY_WORDS, *self._tool_names()])
+            )
 
-    def block(self, steps: tuple[Step, ...]) -> None:
+    def _block(self, steps: tuple[Step, ...]) -> None:
         before: list[str] = []
         for step in steps:
             before.append(step.name)
-            self.goto(step, before)
-            self.step(step)
+            self._goto(step, before)
+            self._step(step)
             for inner in inner_blocks(step):
                 if isinstance(step, ForkStep) and inner is step.branches:
-                    self.branches(step)
+                    self._branches(step)
                 else:
-                    self.block(inner)
+                    self._block(inner)
 
-    def branches(self, step: ForkStep) -> None:
+    def _branches(self, step: ForkStep) -> None:
         for branch in step.branches:
-            self.goto(branch, [branch.name])
-            self.step(branch)
+            self._goto(branch, [branch.name])
+            self._step(branch)
             for inner in inner_blocks(branch):
                 if isinstance(branch, ForkStep) and inner is branch.branches:
-                    self.branches(branch)
+                    self._branches(branch)
                 else:
-                    self.block(inner)
+                    self._block(inner)
 
-    def goto(self, step: Step, before: list[str]) -> None:
+    def _goto(self, step: Step, before: list[str]) -> None:
         target = step.on_fail.goto if step.on_fail else ""
         if target and target not in before:
             place = f"{self.pointers.get(step.path, '')}.on_fail.goto"
             message = f"`goto` leads to `{shown(target)}`, which is no earlier step of this list."
             self.reading.complain_at(place, message, nearest(target, before))
 
-    def step(self, step: Step) -> None:
+    def _step(self, step: Step) -> None:
         pointer = self.pointers.get(step.path, "")
         match step:
             case AgentStep():
-                self.agent_step(step, pointer)
-            case ToolStep(tool=name) if name and not self.tool_exists(name):
+                self._agent_step(step, pointer)
+            case ToolStep(tool=name) if name and not self._tool_exists(name):
                 message = f"There is no tool `{shown(name)}`."
-                self.reading.complain_at(join_pointer(pointer, "tool"), message, nearest(name, self.tool_names()))
+                self.reading.complain_at(
+                    join_pointer(pointer, "tool"), message, nearest(name, self._tool_names())
+                )
             case HandoffStep(among=names):
                 for index, name in enumerate(names):
-                    self.agent_exists(name, f"{pointer}.handoff.among[{index}]")
+                    self._agent_exists(name, f"{pointer}.handoff.among[{index}]")
             case VoteStep(agents=names):
                 for index, name in enumerate(names):
-                    self.agent_exists(name, f"{pointer}.vote.agents[{index}]")
+                    self._agent_exists(name, f"{pointer}.vote.agents[{index}]")
             case ForkStep():
-                self.needs(step, pointer)
+                self._needs(step, pointer)
             case ForStep():
-                self.literal_graph(step, pointer)
+                self._literal_graph(step, pointer)
             case WorkflowStep():
-                self.child_inputs(step, pointer)
+                self._child_inputs(step, pointer)
             case _:
                 pass
 
-    def agent_exists(self, name: str, pointer: str) -> bool:
+    def _agent_exists(self, name: str, pointer: str) -> bool:
         if name and name not in self.definition.agents:
             message = f"There is no agent `{shown(name)}`."
             hint = nearest(name, self.definition.agents) or "define it in `agents:`"
             self.reading.complain_at(pointer, message, hint)
         return name in self.definition.agents
 
-    def agent_step(self, step: AgentStep, pointer: str) -> None:
-        self.policies(step.policies or {}, join_pointer(pointer, "policies"))
-        if not self.agent_exists(step.agent, join_pointer(pointer, "agent")):
+    def _agent_step(self, step: AgentStep, pointer: str) -> None:
+        self._policies(step.policies or {}, join_pointer(pointer, "policies"))
+        if not self._agent_exists(step.agent, join_pointer(pointer, "agent")):
             return
         spec = self.definition.agents[step.agent].spec
         if step.tools is None or join_pointer("agents", step.agent) in self.reading.broken:
             return
         for index, name in enumerate(step.tools):
             place = join_pointer(join_pointer(pointer, "tools"), index)
-            if not self.tool_exists(name):
-                self.reading.complain_at(place, f"There is no tool `{shown(name)}`.", nearest(name, self.tool_names()))
+            if not self._tool_exists(name):
+                self.reading.complain_at(
+                    place, f"There is no tool `{shown(name)}`.", nearest(name, self._tool_names())
+                )
             elif not any(name == entry or fnmatchcase(name, entry) for entry in spec.tools):
                 message = f"The agent `{step.agent}` does not have the tool `{shown(name)}`; a step can only narrow them."
-                self.reading.complain_at(place, message, nearest(name, spec.tools) or "add it to the agent's `tools`")
+                self.reading.complain_at(
+                    place, message, nearest(name, spec.tools) or "add it to the agent's `tools`"
+                )
 
-    def needs(self, step: ForkStep, pointer: str) -> None:
+    def _needs(self, step: ForkStep, pointer: str) -> None:
         names = [branch.name for branch in step.branches]
         for branch in step.branches:
             place = f"{pointer}.fork.{branch.name}.needs"
@@ -193,23 +206,29 @@ class ReferenceChecks:
                 elif need not in names:
                     message = f"`needs` names `{shown(need)}`, which is no branch of this fork."
                     self.reading.complain_at(place, message, nearest(need, names))
-        cycle = find_cycle({branch.name: [need for need in branch.needs if need != branch.name] for branch in step.branches})
+        cycle = find_cycle(
+            {branch.name: [need for need in branch.needs if need != branch.name] for branch in step.branches}
+        )
         if cycle:
             message = f"These branches need each other: {' -> '.join(cycle)}."
-            self.reading.complain_at(f"{pointer}.fork.{cycle[0]}.needs", message, "remove one of these `needs`")
+            self.reading.complain_at(
+                f"{pointer}.fork.{cycle[0]}.needs", message, "remove one of these `needs`"
+            )
 
-    def literal_graph(self, step: ForStep, pointer: str) -> None:
+    def _literal_graph(self, step: ForStep, pointer: str) -> None:
         """Check the graph of a `for` whose items stand in the file."""
         items = step.items.tree
         if not isinstance(items, list) or not step.items.is_literal or step.needs_ is None:
             return
         place = f"{pointer}.for.needs"
         try:
-            keys = [self.key(step, item, index) for index, item in enumerate(items)]
+            keys = [self._key(step, item, index) for index, item in enumerate(items)]
             graph: dict[str, list[str]] = {}
             for index, (key, item) in enumerate(zip(keys, items, strict=True)):
                 if key in graph:
-                    self.reading.complain_at(f"{pointer}.for.in[{index}]", f"Two items have the key `{shown(key)}`.")
+                    self.reading.complain_at(
+                        f"{pointer}.for.in[{index}]", f"Two items have the key `{shown(key)}`."
+                    )
                 needs = step.needs_.evaluate(_item_scope(step, item, index))
                 graph[key] = [str(need) for need in needs] if isinstance(needs, list) else []
         except ExpressionFailed:
@@ -221,9 +240,11 @@ class ReferenceChecks:
                     self.reading.complain_at(f"{pointer}.for.in[{index}]", message, nearest(need, graph))
         cycle = find_cycle(graph)
         if cycle:
-            self.reading.complain_at(place, f"These items need each other: {' -> '.join(cycle)}.", "remove one of these needs")
+            self.reading.complain_at(
+                place, f"These items need each other: {' -> '.join(cycle)}.", "remove one of these needs"
+            )
 
-    def key(self, step: ForStep, item: JsonValue, index: int) -> str:
+    def _key(self, step: ForStep, item: JsonValue, index: int) -> str:
         if step.key is not None:
             return step.key.evaluate_text(_item_scope(step, item, index))
         if isinstance(item, dict):
@@ -232,7 +253,7 @@ class ReferenceChecks:
                     return str(item[name])
         return str(index)
 
-    def child_inputs(self, step: WorkflowStep, pointer: str) -> None:
+    def _child_inputs(self, step: WorkflowStep, pointer: str) -> None:
         """Check the inputs that are given to a child by name."""
         child = self.definition.children.get(step.workflow)
         tree = step.with_.tree if step.with_ else {}
@@ -245,13 +266,17 @@ class ReferenceChecks:
             if name not in tree and "default" not in properties.get(name, {}):
                 message = f"The workflow `{step.workflow}` needs the input `{shown(str(name))}`."
                 self.reading.complain_at(place, message, "give it in `with`")
-        closed = not (schema.keys() & {"additionalProperties", "patternProperties", "$ref", "allOf", "anyOf", "oneOf"})
+        closed = not (
+            schema.keys() & {"additionalProperties", "patternProperties", "$ref", "allOf", "anyOf", "oneOf"}
+        )
         for name, value in tree.items():
             inner = join_pointer(place, name)
             if closed and name not in properties:
                 message = f"The workflow `{step.workflow}` has no input `{shown(name)}`."
                 self.reading.complain_at(inner, message, nearest(name, properties))
-            elif name in properties and isinstance(value, str | int | float | bool) and not schema.get("$defs"):
+            elif (
+                name in properties and isinstance(value, str | int | float | bool) and not schema.get("$defs")
+            ):
                 for problem in schema_problems(properties[name], value):
                     message = f"The input `{shown(name)}` of `{step.workflow}` {problem.message}."
                     self.reading.complain_at(inner, message)

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Protocol
 
-from mosaic.workflows.document import MAX_BYTES
+from mosaic.workflows.language.document import MAX_BYTES
 
 __all__ = ["BundleFiles", "DiskFiles", "FileRefused", "Files", "Recording", "resolve"]
 
@@ -55,7 +55,9 @@ def resolve(reference: str, base: str) -> str:
         FileRefused: if it leads outside.
     """
     if not reference or "\0" in reference or "\\" in reference or len(reference) > 500:
-        raise FileRefused("This is not a file's name.", "a relative path with `/`, such as prompts/planner.md")
+        raise FileRefused(
+            "This is not a file's name.", "a relative path with `/`, such as prompts/planner.md"
+        )
     path = posixpath.normpath(posixpath.join(posixpath.dirname(base), reference))
     is_absolute = reference.startswith(("/", "~")) or reference[1:2] == ":"
     if is_absolute or path == ".." or path.startswith("../"):

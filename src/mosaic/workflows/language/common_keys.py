@@ -6,10 +6,10 @@ from typing import Any, Literal, cast
 from mosaic.core.errors import MosaicError
 from mosaic.core.money import Money
 from mosaic.workflows.action_steps import SecretRef
-from mosaic.workflows.json_schemas import JsonSchema
-from mosaic.workflows.nodes import MapNode, Node
-from mosaic.workflows.reading import Reading, join_pointer
-from mosaic.workflows.shapes import (
+from mosaic.workflows.language.json_schemas import JsonSchema
+from mosaic.workflows.language.nodes import MapNode, Node
+from mosaic.workflows.language.reading import Reading, join_pointer
+from mosaic.workflows.language.shapes import (
     Choice,
     Condition,
     Dollars,
@@ -24,10 +24,20 @@ from mosaic.workflows.shapes import (
     Text,
     Whole,
 )
+from mosaic.workflows.language.step_shapes import NAME, StepList, name_problem
 from mosaic.workflows.step_base import Catch, OnFail, Retry
-from mosaic.workflows.step_shapes import NAME, StepList, name_problem
 
-__all__ = ["ALWAYS", "BOUNDED", "OUTPUT", "RETRIED", "SCHEMA", "TEXT_OR_SECRET", "VARIABLE", "WORKFLOW_CATCH", "error_codes"]
+__all__ = [
+    "ALWAYS",
+    "BOUNDED",
+    "OUTPUT",
+    "RETRIED",
+    "SCHEMA",
+    "TEXT_OR_SECRET",
+    "VARIABLE",
+    "WORKFLOW_CATCH",
+    "error_codes",
+]
 
 
 def error_codes() -> tuple[str, ...]:
@@ -86,7 +96,9 @@ RETRY_OBJECT = Obj(
     },
     _retry,
 )
-RETRY = Named("retry", OneOf((_Attempts(1, 20), RETRY_OBJECT), "a number of attempts from 1 to 20, or a retry policy"))
+RETRY = Named(
+    "retry", OneOf((_Attempts(1, 20), RETRY_OBJECT), "a number of attempts from 1 to 20, or a retry policy")
+)
 
 
 def _on_fail(values: dict[str, Any], _reading: Reading, _node: MapNode, _pointer: str) -> OnFail:
@@ -96,13 +108,16 @@ def _on_fail(values: dict[str, Any], _reading: Reading, _node: MapNode, _pointer
 ON_FAIL = Named(
     "on_fail",
     Obj(
-    "an `on_fail`",
-    {
-        "goto": Key(VARIABLE, "Where to go on: an earlier step of the same list, or this one.", required=True),
-        "max": Key(Whole(1, 100), "How many times at most; then the failure stands.", default=3),
-    },
-    _on_fail,
-))
+        "an `on_fail`",
+        {
+            "goto": Key(
+                VARIABLE, "Where to go on: an earlier step of the same list, or this one.", required=True
+            ),
+            "max": Key(Whole(1, 100), "How many times at most; then the failure stands.", default=3),
+        },
+        _on_fail,
+    ),
+)
 
 
 def _extend(values: dict[str, Any], _reading: Reading, _node: MapNode, _pointer: str) -> dict[str, Any]:
@@ -127,11 +142,15 @@ def _catch(values: dict[str, Any], reading: Reading, node: MapNode, pointer: str
     if problem:
         reading.complain_at(join_pointer(pointer, "as"), f"{problem[0]}.", problem[1])
     if "max" in values and then != "retry":
-        reading.complain_at(join_pointer(pointer, "max"), "`max` says how often to retry.", "add `then: retry`")
+        reading.complain_at(
+            join_pointer(pointer, "max"), "`max` says how often to retry.", "add `then: retry`"
+        )
     extend = values.get("extend", {})
     if extend and then != "retry":
         hint = "add `then: retry`, so that the step that failed runs under the new limit"
-        reading.complain_at(join_pointer(pointer, "extend"), "`extend` raises a limit that nothing uses then.", hint)
+        reading.complain_at(
+            join_pointer(pointer, "extend"), "`extend` raises a limit that nothing uses then.", hint
+        )
     usd = cast("Money | None", extend.get("usd"))
     return Catch(
         on=_codes(values.get("on", ())),
@@ -166,19 +185,22 @@ def _catch_keys(then: Choice, default: str, doc: str) -> Mapping[str, Key]:
     }
 
 
-CATCH = Named("catch", ListOf(
-    Obj(
-        "a catch clause",
-        _catch_keys(
-            Choice(("continue", "retry", "fail")),
-            "continue",
-            "`continue`: the step counts as done, with the result of `do`. `retry`: it runs again. `fail`: it fails.",
+CATCH = Named(
+    "catch",
+    ListOf(
+        Obj(
+            "a catch clause",
+            _catch_keys(
+                Choice(("continue", "retry", "fail")),
+                "continue",
+                "`continue`: the step counts as done, with the result of `do`. `retry`: it runs again. `fail`: it fails.",
+            ),
+            _step_catch,
         ),
-        _step_catch,
+        low=1,
+        unique=False,
     ),
-    low=1,
-    unique=False,
-))
+)
 WORKFLOW_CATCH = ListOf(
     Obj(
         "a catch clause",
@@ -197,11 +219,18 @@ ALWAYS: dict[str, Key] = {
     "description": Key(Text(), "What the step is for; shown to people."),
     "if": Key(Condition(), "The step is skipped, with null as its output, when this is false."),
     "catch": Key(CATCH, "What happens when the step fails for good; the first clause that matches is taken."),
-    "compensate": Key(StepList(), "Undoes this step when a later one makes the run (or the `try` around it) fail."),
+    "compensate": Key(
+        StepList(), "Undoes this step when a later one makes the run (or the `try` around it) fail."
+    ),
     "on_fail": Key(ON_FAIL, "Go back to an earlier step when this one fails."),
-    "needs": Key(ListOf(VARIABLE, single=True), "Branches of the same fork that must succeed before this one starts."),
+    "needs": Key(
+        ListOf(VARIABLE, single=True), "Branches of the same fork that must succeed before this one starts."
+    ),
 }
-BOUNDED: dict[str, Key] = {**ALWAYS, "timeout": Key(Duration(), "How long the step may take, all its tries together.")}
+BOUNDED: dict[str, Key] = {
+    **ALWAYS,
+    "timeout": Key(Duration(), "How long the step may take, all its tries together."),
+}
 RETRIED: dict[str, Key] = {**BOUNDED, "retry": Key(RETRY, "How often to try when it fails.")}
 OUTPUT: dict[str, Key] = {"output": Key(SCHEMA, "JSON Schema that the step's output must meet.")}
 
@@ -214,7 +243,9 @@ SECRET = Obj(
     "a secret",
     {
         "secret": Key(
-            Text("the name of an environment variable", pattern="[A-Za-z_][A-Za-z0-9_]*", example="OPS_TOKEN"),
+            Text(
+                "the name of an environment variable", pattern="[A-Za-z_][A-Za-z0-9_]*", example="OPS_TOKEN"
+            ),
             "Name of the environment variable that holds it where MosAIc runs.",
             required=True,
         ),

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from mosaic.workflows.action_kinds import AGENT_NAME, WITH
-from mosaic.workflows.common_keys import BOUNDED, CATCH, OUTPUT, RETRIED, VARIABLE
 from mosaic.workflows.control_steps import (
     Case,
     DoStep,
@@ -17,9 +15,11 @@ from mosaic.workflows.control_steps import (
     WhileStep,
 )
 from mosaic.workflows.expressions import Template, Value
-from mosaic.workflows.nodes import MapNode
-from mosaic.workflows.reading import Reading, join_pointer, nearest
-from mosaic.workflows.shapes import (
+from mosaic.workflows.language.action_kinds import AGENT_NAME, WITH
+from mosaic.workflows.language.common_keys import BOUNDED, CATCH, OUTPUT, RETRIED, VARIABLE
+from mosaic.workflows.language.nodes import MapNode
+from mosaic.workflows.language.reading import Reading, join_pointer
+from mosaic.workflows.language.shapes import (
     AnyValue,
     Choice,
     Condition,
@@ -33,7 +33,8 @@ from mosaic.workflows.shapes import (
     Text,
     Whole,
 )
-from mosaic.workflows.step_shapes import Branches, Kind, StepList, name_problem
+from mosaic.workflows.language.step_shapes import Branches, Kind, StepList, name_problem
+from mosaic.workflows.spelling import nearest
 
 __all__ = ["CONTROLS"]
 
@@ -67,7 +68,13 @@ def _for_object(values: dict[str, Any], reading: Reading, _node: MapNode, pointe
     if values.get("each") and values.get("each") == values.get("index"):
         reading.complain_at(join_pointer(pointer, "index"), "`each` and `index` need two names.")
     if "in" in values:
-        _must_be(values["in"], (list, dict), reading, join_pointer(pointer, "in"), "a list, or an expression for one")
+        _must_be(
+            values["in"],
+            (list, dict),
+            reading,
+            join_pointer(pointer, "in"),
+            "a list, or an expression for one",
+        )
     if "needs" in values:
         what = "an expression for the keys of other items, such as `${task.needs}`"
         _must_be(values["needs"], (), reading, join_pointer(pointer, "needs"), what)
@@ -108,7 +115,9 @@ def _case(values: dict[str, Any], reading: Reading, node: MapNode, pointer: str)
         return "default", values["default"]
     for key in ("when", "do"):
         if key not in values and node.entries:
-            reading.complain(node, pointer, f"The key `{key}` is missing in this case.", "a case is {when: ..., do: [...]}")
+            reading.complain(
+                node, pointer, f"The key `{key}` is missing in this case.", "a case is {when: ..., do: [...]}"
+            )
     return "case", Case(when=values.get("when", _NONE), do=values.get("do", ()))
 
 
@@ -147,7 +156,9 @@ def _switch(own: dict[str, Any], common: dict[str, Any]) -> SwitchStep:
 def _try(own: dict[str, Any], common: dict[str, Any]) -> TryStep:
     if "catch" not in common and "finally" not in own:
         reading: Reading = own["_reading"]
-        reading.complain(own["_node"], own["_pointer"], "A `try` needs `catch` or `finally`.", "or write `do:`")
+        reading.complain(
+            own["_node"], own["_pointer"], "A `try` needs `catch` or `finally`.", "or write `do:`"
+        )
     return TryStep(do=own.get("try", ()), finally_=own.get("finally", ()), **common)
 
 
@@ -195,15 +206,23 @@ def _vote(own: dict[str, Any], common: dict[str, Any]) -> VoteStep:
 
 
 def _vote_object(values: dict[str, Any], reading: Reading, node: MapNode, pointer: str) -> dict[str, Any]:
-    agents, rule, weights = values.get("agents", ()), values.get("rule", "majority"), values.get("weights", {})
+    agents, rule, weights = (
+        values.get("agents", ()),
+        values.get("rule", "majority"),
+        values.get("weights", {}),
+    )
     if values.get("quorum", 1) > len(agents) > 0:
         message = f"`quorum` is {values['quorum']}, but only {len(agents)} agents vote."
         reading.complain_at(join_pointer(pointer, "quorum"), message, f"at most {len(agents)}")
     if weights and rule != "weighted":
-        reading.complain_at(join_pointer(pointer, "weights"), f"The rule `{rule}` has no weights.", "write `rule: weighted`")
+        reading.complain_at(
+            join_pointer(pointer, "weights"), f"The rule `{rule}` has no weights.", "write `rule: weighted`"
+        )
     if rule == "weighted":
         for name in (name for name in agents if name not in weights):
-            reading.complain(node, pointer, f"The rule `weighted` needs a weight for `{name}`.", f"weights: {{{name}: 1}}")
+            reading.complain(
+                node, pointer, f"The rule `weighted` needs a weight for `{name}`.", f"weights: {{{name}: 1}}"
+            )
     for name in (name for name in weights if agents and name not in agents):
         place = join_pointer(join_pointer(pointer, "weights"), name)
         reading.complain_at(place, f"`{name}` has a weight, but does not vote.", nearest(name, agents))
@@ -219,8 +238,12 @@ FOR = Obj(
         "each": Key(VARIABLE, "Name of the item in the steps.", required=True),
         "in": Key(AnyValue(), "The items: a list, or an expression for one.", required=True),
         "index": Key(VARIABLE, "Name of the item's position, from 0."),
-        "needs": Key(AnyValue(), "Expression for the keys of the items that must be finished before this one."),
-        "id": Key(Expression(), "Expression for the item's key; default: its `id` or `name`, else its position."),
+        "needs": Key(
+            AnyValue(), "Expression for the keys of the items that must be finished before this one."
+        ),
+        "id": Key(
+            Expression(), "Expression for the item's key; default: its `id` or `name`, else its position."
+        ),
         "parallel": Key(Whole(1, 1000), "Items at the same time.", default=1),
         "max": Key(Whole(1, 100_000), "Items at most; more fail the step.", default=1000),
     },
@@ -251,7 +274,9 @@ VOTE = Obj(
     {
         "agents": Key(ListOf(AGENT_NAME, low=2), "Who votes.", required=True),
         "rule": Key(
-            Choice(("majority", "two_thirds", "unanimous", "weighted", "ranked")), "What it takes to win.", default="majority"
+            Choice(("majority", "two_thirds", "unanimous", "weighted", "ranked")),
+            "What it takes to win.",
+            default="majority",
         ),
         "choices": Key(ListOf(Text(), low=2), "What is voted on.", default=["approve", "reject"]),
         "weights": Key(MapOf(Number(0, 1_000_000)), "Weight of each agent's vote, for `weighted`."),
@@ -264,7 +289,10 @@ CONTROLS: tuple[Kind, ...] = (
     Kind(
         "for",
         "The block once per item, some at a time; with `needs` in the order of a graph. Output: list of results.",
-        {"for": Key(FOR, "What to go through.", required=True), "do": Key(StepList(), "The block.", required=True)},
+        {
+            "for": Key(FOR, "What to go through.", required=True),
+            "do": Key(StepList(), "The block.", required=True),
+        },
         {**BOUNDED, **OUTPUT},
         _for,
     ),
@@ -276,7 +304,9 @@ CONTROLS: tuple[Kind, ...] = (
             "do": Key(StepList(), "The block.", required=True),
             "max": Key(Whole(1, 1000), "Times at most.", default=3),
             "on_max": Key(
-                Choice(("continue", "fail")), "What happens when it is still true after `max` times.", default="continue"
+                Choice(("continue", "fail")),
+                "What happens when it is still true after `max` times.",
+                default="continue",
             ),
         },
         {**BOUNDED, **OUTPUT},
@@ -287,7 +317,9 @@ CONTROLS: tuple[Kind, ...] = (
         "Branches at the same time. Output: {branch: its output}.",
         {
             "fork": Key(Branches(), "The branches: each one step.", required=True),
-            "join": Key(JOIN, "How many must succeed: `all`, `any` (the first) or {quorum: n}.", default="all"),
+            "join": Key(
+                JOIN, "How many must succeed: `all`, `any` (the first) or {quorum: n}.", default="all"
+            ),
         },
         {**BOUNDED, **OUTPUT},
         _fork,

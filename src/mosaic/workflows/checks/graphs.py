@@ -1,6 +1,6 @@
 """Graphs of names: who needs whom."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["find_cycle", "reachable"]
 
@@ -22,22 +22,16 @@ def find_cycle(graph: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
     done: set[str] = set()
     for start in graph:
         trail: list[str] = []
-        stack: list[tuple[str, int]] = [(start, 0)]
+        stack: list[Iterator[str]] = [iter((start,))]
         while stack:
-            name, depth = stack.pop()
-            del trail[depth:]
-            if name in trail:
+            name = next(stack[-1], None)
+            if name is None:
+                stack.pop()
+                if trail:
+                    done.add(trail.pop())
+            elif name in trail:
                 return (*trail[trail.index(name) :], name)
-            if name in done or name not in graph:
-                continue
-            trail.append(name)
-            needs = [need for need in graph[name] if need in graph]
-            stack.extend((need, depth + 1) for need in needs)
-            if not needs:
-                done.add(name)
-        done.update(_walked(graph, start))
+            elif name in graph and name not in done:
+                trail.append(name)
+                stack.append(iter(graph[name]))
     return ()
-
-
-def _walked(graph: Mapping[str, Iterable[str]], start: str) -> set[str]:
-    return {start, *reachable(graph, start)}

@@ -7,12 +7,23 @@ from typing import Any
 
 from mosaic.core.values import JsonObject
 from mosaic.workflows.expressions import Value
-from mosaic.workflows.nodes import ListNode, MapNode, Node, ScalarNode
-from mosaic.workflows.reading import Reading, join_pointer, kind_of, nearest, shown
-from mosaic.workflows.shapes import Key
+from mosaic.workflows.language.nodes import ListNode, MapNode, Node, ScalarNode
+from mosaic.workflows.language.reading import Reading, join_pointer, kind_of
+from mosaic.workflows.language.shapes import Key
+from mosaic.workflows.spelling import nearest, shown
 from mosaic.workflows.steps import SetStep, Step
 
-__all__ = ["KINDS", "NAME", "RESERVED", "Branches", "Kind", "StepList", "StepShape", "name_problem", "step_schema"]
+__all__ = [
+    "KINDS",
+    "NAME",
+    "RESERVED",
+    "Branches",
+    "Kind",
+    "StepList",
+    "StepShape",
+    "name_problem",
+    "step_schema",
+]
 
 RESERVED = frozenset(
     {
@@ -34,7 +45,10 @@ def name_problem(name: str) -> tuple[str, str | None] | None:
     if not re.fullmatch(NAME, name):
         fixed = re.sub(r"[^A-Za-z0-9_]", "_", name)[:60]
         hint = f"write `{fixed}`" if re.fullmatch(NAME, fixed) else None
-        return f"`{shown(name)}` cannot be a name: letters, digits and `_`, not a digit first, at most 63", hint
+        return (
+            f"`{shown(name)}` cannot be a name: letters, digits and `_`, not a digit first, at most 63",
+            hint,
+        )
     if name in RESERVED or _SEGMENT.fullmatch(name):
         return f"`{name}` is a reserved word", f"write `{name}_step`"
     return None
@@ -88,14 +102,16 @@ class StepShape:
         name = re.split(r"[.\]]", pointer)[-1]
         reading.places[pointer] = node
         if not isinstance(node, MapNode):
-            reading.complain(node, pointer, f"A step is a mapping such as {{agent: planner}}, not {kind_of(node)}.")
+            reading.complain(
+                node, pointer, f"A step is a mapping such as {{agent: planner}}, not {kind_of(node)}."
+            )
             return _broken(name, node, reading, pointer)
-        kind = self.kind(node, reading, pointer)
+        kind = self._kind(node, reading, pointer)
         if kind is None:
-            self.read_known(node, reading, pointer)
+            self._read_known(node, reading, pointer)
             return _broken(name, node, reading, pointer)
         before = len(reading.problems)
-        values = self.values(node, reading, pointer, kind)
+        values = self._values(node, reading, pointer, kind)
         common = {"name": name, "path": pointer, "place": reading.place(node), **_common(values)}
         own = {key: value for key, value in values.items() if key in kind.keys}
         own["_reading"], own["_pointer"], own["_node"] = reading, pointer, node
@@ -104,7 +120,7 @@ class StepShape:
             reading.broken.add(pointer)
         return made
 
-    def kind(self, node: MapNode, reading: Reading, pointer: str) -> Kind | None:
+    def _kind(self, node: MapNode, reading: Reading, pointer: str) -> Kind | None:
         words = [word for word in KINDS if word in node.entries]
         if len(words) > 1 and "do" in words:
             words.remove("do")  # `for` and `while` have one, and the others complain of it as a key
@@ -113,7 +129,9 @@ class StepShape:
         if words:
             listed = " and ".join(f"`{word}`" for word in words)
             second = node.entries[words[1]][0]
-            reading.complain(second, pointer, f"A step does one thing; this has {listed}.", "make two steps of it")
+            reading.complain(
+                second, pointer, f"A step does one thing; this has {listed}.", "make two steps of it"
+            )
             return None
         known = {*KINDS, *(key for kind in KINDS.values() for key in kind.all_keys)}
         unknown = [name for name in node.entries if name not in known]
@@ -128,7 +146,7 @@ class StepShape:
         reading.complain(place, pointer, message, hint)
         return None
 
-    def read_known(self, node: MapNode, reading: Reading, pointer: str) -> None:
+    def _read_known(self, node: MapNode, reading: Reading, pointer: str) -> None:
         """Read what can be read of a step whose kind is wrong, for the problems in it."""
         for kind in KINDS.values():
             for name in ("do", "catch", "compensate", "with"):
@@ -137,7 +155,7 @@ class StepShape:
                     kind.all_keys[name].shape.read(item, reading, join_pointer(pointer, name))
                     return
 
-    def values(self, node: MapNode, reading: Reading, pointer: str, kind: Kind) -> dict[str, Any]:
+    def _values(self, node: MapNode, reading: Reading, pointer: str, kind: Kind) -> dict[str, Any]:
         keys = kind.all_keys
         found: dict[str, Any] = {}
         for name, (key, item) in node.entries.items():
@@ -154,7 +172,9 @@ class StepShape:
                 reading.complain(key, inner, message, nearest(name, keys))
         for name, known in keys.items():
             if known.required and name not in node.entries:
-                reading.complain(node, pointer, f"The key `{name}` is missing in this `{kind.word}` step.", known.doc)
+                reading.complain(
+                    node, pointer, f"The key `{name}` is missing in this `{kind.word}` step.", known.doc
+                )
         return found
 
     def schema(self) -> JsonObject:
@@ -180,7 +200,10 @@ def step_schema() -> JsonObject:
     alternatives = []
     for kind in KINDS.values():
         keys = {name: key.schema() for name, key in kind.all_keys.items()}
-        required = [kind.word, *(name for name, key in kind.keys.items() if key.required and name != kind.word)]
+        required = [
+            kind.word,
+            *(name for name, key in kind.keys.items() if key.required and name != kind.word),
+        ]
         alternatives.append(
             {
                 "title": f"{kind.word} step",
@@ -217,16 +240,16 @@ class StepList:
         for index, item in enumerate(node.items):
             inner = join_pointer(pointer, index)
             reading.places[inner] = item
-            entry = self.entry(item, reading, inner)
+            entry = self._entry(item, reading, inner)
             if entry is None:
                 continue
             key, body = entry
             name = str(key.value)
-            self.check_name(key, reading, join_pointer(inner, name), names)
+            self._check_name(key, reading, join_pointer(inner, name), names)
             steps.append(StepShape().read(body, reading, join_pointer(inner, name)))
         return tuple(steps)
 
-    def entry(self, item: Node, reading: Reading, pointer: str) -> tuple[ScalarNode, Node] | None:
+    def _entry(self, item: Node, reading: Reading, pointer: str) -> tuple[ScalarNode, Node] | None:
         if isinstance(item, MapNode) and len(item.entries) == 1:
             return next(iter(item.entries.values()))
         if not isinstance(item, MapNode) or not item.entries:
@@ -240,7 +263,7 @@ class StepList:
             reading.complain(second, pointer, "One list item is one step.", "put `- ` before each step")
         return None
 
-    def check_name(self, key: ScalarNode, reading: Reading, pointer: str, names: dict[str, int]) -> None:
+    def _check_name(self, key: ScalarNode, reading: Reading, pointer: str, names: dict[str, int]) -> None:
         name = str(key.value)
         problem = name_problem(name)
         if problem:

@@ -1,40 +1,30 @@
 """What shapes share while they read one file: its document, its problems, its files, and templates with places."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import TypeVar
 
 from mosaic.core.errors import Problem
 from mosaic.core.redaction import looks_secret
-from mosaic.core.values import JsonValue
 from mosaic.workflows.cel import CelError
-from mosaic.workflows.document import Document
-from mosaic.workflows.expressions import ShellTemplate, Template, Value, parse_condition, parse_shell, parse_template
-from mosaic.workflows.files import FileRefused, Files, resolve
-from mosaic.workflows.nodes import ListNode, MapNode, Node, ScalarNode
+from mosaic.workflows.expressions import (
+    ShellTemplate,
+    Template,
+    Value,
+    parse_condition,
+    parse_shell,
+    parse_template,
+)
+from mosaic.workflows.language.document import Document
+from mosaic.workflows.language.files import FileRefused, Files, resolve
+from mosaic.workflows.language.nodes import ListNode, MapNode, Node, ScalarNode
+from mosaic.workflows.spelling import shown
 from mosaic.workflows.step_base import Place
 
-__all__ = ["Reading", "join_pointer", "kind_of", "nearest", "shown"]
+__all__ = ["Reading", "join_pointer", "kind_of"]
 
 _T = TypeVar("_T")
 _EMPTY = Template("", (), "")
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return a suggestion with the spelling nearest to `word`, or with all that are known when they are few."""
-    names = sorted(known)
-    near = get_close_matches(word, names, n=1, cutoff=0.6)
-    if not near:
-        near = [name for name in names if name.lower() == word.lower()]
-    if near:
-        return f"did you mean `{near[0]}`?"
-    return f"known: {', '.join(names)}" if 0 < len(names) <= 30 else None
-
-
-def shown(text: str) -> str:
-    """Return a name from the file, short enough for a message."""
-    return text if len(text) <= 60 else text[:60] + "..."
 
 
 def kind_of(node: Node) -> str:
@@ -130,7 +120,11 @@ class Reading:
             return ShellTemplate(_EMPTY, ())
 
     def _compiled(
-        self, node: ScalarNode, pointer: str, parse: Callable[[str, str, Callable[[int], tuple[int, int]]], _T], none: _T
+        self,
+        node: ScalarNode,
+        pointer: str,
+        parse: Callable[[str, str, Callable[[int], tuple[int, int]]], _T],
+        none: _T,
     ) -> _T:
         text = node.text if isinstance(node.value, str) else node.text.lower()
         try:
@@ -201,4 +195,3 @@ class Reading:
             self.complain(node, pointer, f"The file `{shown(reference)}` holds what looks like a secret.")
             return ""
         return text
-

@@ -10,7 +10,7 @@ from typing import Any
 
 from mosaic.core.errors import Problem
 from mosaic.core.values import JsonValue
-from mosaic.workflows.nodes import ListNode, MapNode, Node, ScalarNode, line_and_column, source_index
+from mosaic.workflows.language.nodes import ListNode, MapNode, Node, ScalarNode, line_and_column, source_index
 
 __all__ = ["MAX_BYTES", "Document", "read_document"]
 

@@ -17,13 +17,13 @@ from mosaic.workflows.action_steps import (
     WaitStep,
     WorkflowStep,
 )
-from mosaic.workflows.common_keys import ALWAYS, BOUNDED, OUTPUT, RETRIED, SCHEMA, TEXT_OR_SECRET
 from mosaic.workflows.durations import parse_duration
 from mosaic.workflows.expressions import ShellTemplate, Template, Value
-from mosaic.workflows.nodes import MapNode, Node, ScalarNode
-from mosaic.workflows.policies import POLICIES
-from mosaic.workflows.reading import Reading, join_pointer
-from mosaic.workflows.shapes import (
+from mosaic.workflows.language.common_keys import ALWAYS, BOUNDED, OUTPUT, RETRIED, SCHEMA, TEXT_OR_SECRET
+from mosaic.workflows.language.nodes import MapNode, Node, ScalarNode
+from mosaic.workflows.language.policies import POLICIES
+from mosaic.workflows.language.reading import Reading, join_pointer
+from mosaic.workflows.language.shapes import (
     AnyValue,
     Choice,
     Condition,
@@ -37,8 +37,8 @@ from mosaic.workflows.shapes import (
     Text,
     Whole,
 )
+from mosaic.workflows.language.step_shapes import Kind
 from mosaic.workflows.step_base import Retry
-from mosaic.workflows.step_shapes import Kind
 
 __all__ = ["ACTIONS", "AGENT_NAME", "LINK", "ROLES", "TOOL_NAME", "WITH", "waits"]
 
@@ -88,7 +88,6 @@ def waits(values: dict[str, Any], reading: Reading, pointer: str) -> float | Non
         reading.complain_at(join_pointer(pointer, "on_timeout"), message, "add `timeout: 24h`")
     found = values.get("timeout")
     return None if found is None else float(found)
-
 
 
 def _with_defaults(common: dict[str, Any], timeout_s: float | None, retry: Retry | None) -> dict[str, Any]:
@@ -206,7 +205,9 @@ def _wait(own: dict[str, Any], common: dict[str, Any]) -> WaitStep:
     else:
         found, place = found or {}, join_pointer(pointer, "for")
     if len(found) != 1:
-        reading.complain_at(pointer, "A `wait` needs either a duration or `until`.", "for example `wait: 30s`")
+        reading.complain_at(
+            pointer, "A `wait` needs either a duration or `until`.", "for example `wait: 30s`"
+        )
     _check_literal(found.get("for"), reading, place, _duration_problem)
     _check_literal(found.get("until"), reading, join_pointer(pointer, "until"), _time_problem)
     return WaitStep(duration=found.get("for"), until=found.get("until"), **common)
@@ -235,7 +236,10 @@ def _time_problem(text: str) -> tuple[str, str | None] | None:
         aware = False
     if aware:
         return None
-    return "`until` must be a time with its zone, or an expression for one.", "for example 2030-01-31T08:00:00Z"
+    return (
+        "`until` must be a time with its zone, or an expression for one.",
+        "for example 2030-01-31T08:00:00Z",
+    )
 
 
 def _set(own: dict[str, Any], common: dict[str, Any]) -> SetStep:
@@ -257,7 +261,7 @@ def _check(values: dict[str, Any], reading: Reading, node: MapNode, pointer: str
         if key in values and word != owner:
             reading.complain_at(join_pointer(pointer, key), f"`{key}` belongs to a `{owner}` check.")
     return Check(
-        kind=word,  # type: ignore[arg-type]  # one of the three words
+        kind=word,
         name=values.get("name") or _check_name(word, node),
         place=reading.place(node),
         timeout_s=values.get("timeout", DEFAULT_COMMAND_TIMEOUT_S),
@@ -281,7 +285,10 @@ CHECK = Obj(
         "run": Key(COMMAND, "A command that must exit with 0."),
         "schema": Key(SCHEMA, "JSON Schema that the value, or the file, must meet."),
         "expect": Key(Condition(), "A condition that must be true; `value` is what is checked."),
-        "file": Key(Expression(), "With `schema`: a JSON or YAML file of the workspace to check in place of the value."),
+        "file": Key(
+            Expression(),
+            "With `schema`: a JSON or YAML file of the workspace to check in place of the value.",
+        ),
         "timeout": Key(Duration(), "With `run`: how long it may take.", default="300s"),
         "name": Key(Text(), "Name of the check in reports."),
         "message": Key(Expression(), "What to say when it fails."),
@@ -292,11 +299,18 @@ HTTP = Obj(
     "an HTTP request",
     {
         "url": Key(Expression(), "The address.", required=True),
-        "method": Key(Choice(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")), "The method.", default="GET"),
-        "headers": Key(MapOf(TEXT_OR_SECRET), "Headers; a secret is given by name: {secret: OPS_TOKEN, prefix: 'Bearer '}."),
+        "method": Key(
+            Choice(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")), "The method.", default="GET"
+        ),
+        "headers": Key(
+            MapOf(TEXT_OR_SECRET),
+            "Headers; a secret is given by name: {secret: OPS_TOKEN, prefix: 'Bearer '}.",
+        ),
         "query": Key(MapOf(Expression()), "Query parameters."),
         "body": Key(AnyValue(), "The body: JSON, or text when it is text."),
-        "ok": Key(ListOf(Whole(100, 599), single=True, low=1), "Statuses that count as success; default 200 to 299."),
+        "ok": Key(
+            ListOf(Whole(100, 599), single=True, low=1), "Statuses that count as success; default 200 to 299."
+        ),
     },
     _http_object,
 )
@@ -309,7 +323,9 @@ ASK = Obj(
         "choices": Key(ListOf(Text(), low=2), "Answers to pick from; without it: approve or reject."),
         "answer": Key(SCHEMA, "JSON Schema of the answer."),
         "timeout": Key(Duration(), "How long to wait; default: for ever."),
-        "on_timeout": Key(Choice(("fail", "approve", "reject", "deny")), "What then; `deny` is `reject`.", default="fail"),
+        "on_timeout": Key(
+            Choice(("fail", "approve", "reject", "deny")), "What then; `deny` is `reject`.", default="fail"
+        ),
         "on_reject": Key(Choice(("fail", "continue")), "Whether a rejection fails the step.", default="fail"),
     },
     _ask_object,
@@ -358,7 +374,10 @@ ACTIONS: tuple[Kind, ...] = (
     Kind(
         "tool",
         "One call of a tool. Output: its result.",
-        {"tool": Key(TOOL_NAME, "Name of the tool.", required=True), "with": Key(WITH.shape, "The arguments: an object.")},
+        {
+            "tool": Key(TOOL_NAME, "Name of the tool.", required=True),
+            "with": Key(WITH.shape, "The arguments: an object."),
+        },
         {**RETRIED, **OUTPUT},
         _tool,
     ),
@@ -366,12 +385,18 @@ ACTIONS: tuple[Kind, ...] = (
         "run",
         "A command in the sandboxed workspace. Output: {exit_code, stdout, stderr, truncated} and `value` with `parse`.",
         {
-            "run": Key(COMMAND, "The command: a line for `sh -c`, or a list of program and arguments.", required=True),
+            "run": Key(
+                COMMAND, "The command: a line for `sh -c`, or a list of program and arguments.", required=True
+            ),
             "env": Key(MapOf(Expression(), name=r"[A-Za-z_][A-Za-z0-9_]*"), "Environment variables."),
             "cwd": Key(Expression(), "Directory inside the workspace."),
             "stdin": Key(Expression(), "Text on its standard input."),
-            "ok": Key(ListOf(Whole(0, 255), single=True, low=1), "Exit codes that count as success.", default=[0]),
-            "parse": Key(Choice(("text", "lines", "json")), "What to make of its output, as `value`.", default="text"),
+            "ok": Key(
+                ListOf(Whole(0, 255), single=True, low=1), "Exit codes that count as success.", default=[0]
+            ),
+            "parse": Key(
+                Choice(("text", "lines", "json")), "What to make of its output, as `value`.", default="text"
+            ),
         },
         {**RETRIED, **OUTPUT},
         _run,
@@ -396,7 +421,10 @@ ACTIONS: tuple[Kind, ...] = (
     Kind(
         "workflow",
         "A child run of another workflow file. Output: its outputs.",
-        {"workflow": Key(LINK, "The file, relative to this one.", required=True), "with": Key(WITH.shape, "Its inputs.")},
+        {
+            "workflow": Key(LINK, "The file, relative to this one.", required=True),
+            "with": Key(WITH.shape, "Its inputs."),
+        },
         {**RETRIED, **OUTPUT},
         _workflow,
     ),
@@ -410,21 +438,35 @@ ACTIONS: tuple[Kind, ...] = (
     Kind(
         "emit",
         "Writes an event into the run's journal. Output: its data.",
-        {"emit": Key(OneOf((EMIT, SIGNAL), "the event's name, or {event: name, data: ...}"), "The event.", required=True)},
+        {
+            "emit": Key(
+                OneOf((EMIT, SIGNAL), "the event's name, or {event: name, data: ...}"),
+                "The event.",
+                required=True,
+            )
+        },
         ALWAYS,
         _emit,
     ),
     Kind(
         "listen",
         "Waits for a signal sent to the run. Output: its payload.",
-        {"listen": Key(OneOf((LISTEN, Expression()), "the signal's name, or a mapping"), "The signal.", required=True)},
+        {
+            "listen": Key(
+                OneOf((LISTEN, Expression()), "the signal's name, or a mapping"), "The signal.", required=True
+            )
+        },
         ALWAYS,
         _listen,
     ),
     Kind(
         "wait",
         "Waits. Output: null.",
-        {"wait": Key(OneOf((WAIT, Expression()), "a duration, or {until: time}"), "How long.", required=True)},
+        {
+            "wait": Key(
+                OneOf((WAIT, Expression()), "a duration, or {until: time}"), "How long.", required=True
+            )
+        },
         ALWAYS,
         _wait,
     ),
