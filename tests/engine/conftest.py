@@ -68,6 +68,14 @@ def happened(journal: Journal, ctx: Context) -> Callable[..., Awaitable[Event]]:
     return happened
 
 
+async def until(check: Callable[[], Awaitable[Any]]) -> Any:
+    """Look again and again until `check` finds something, for what no event tells of; return it."""
+    async with asyncio.timeout(WAIT_S):
+        while not (found := await check()):  # noqa: ASYNC110  # see above
+            await asyncio.sleep(0.05)
+    return found
+
+
 class Worker:
     """A node in a process of its own, with the handlers of ``handlers.py``."""
 

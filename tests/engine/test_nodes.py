@@ -1,13 +1,13 @@
 """Several nodes on PostgreSQL: adoption, fencing, hand-over."""
 
-import asyncio
 import signal
 
 import pytest
+import sqlalchemy
 
 from mosaic.core.errors import Fenced
 from mosaic.engine import Engine, ExecutionStatus
-from tests.engine.conftest import SETTINGS, WAIT_S
+from tests.engine.conftest import SETTINGS, WAIT_S, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)]
 
@@ -107,8 +107,6 @@ async def test_a_node_that_was_declared_dead_can_commit_nothing(database, journa
     await engine.launch()
     await engine.start(ctx, execution_id="e1", run_id="r1", handler="quiet", input={})
     # Another session declares it dead, as a peer would.
-    import sqlalchemy
-
     peer = database.sync_engine()
     with peer.begin() as connection:
         connection.execute(sqlalchemy.text("UPDATE executor SET dead = true"))
@@ -120,9 +118,11 @@ async def test_a_node_that_was_declared_dead_can_commit_nothing(database, journa
         await database.committer.commit(lambda tx: None)
     async with database.transaction(read_only=True) as tx:
         assert await tx.scalar(sqlalchemy.text("SELECT 1")) == 1
-    async with asyncio.timeout(WAIT_S):
-        while not ends:
-            await asyncio.sleep(0.02)
+
+    async def ended():
+        return bool(ends)
+
+    await until(ended)
     assert "was declared dead" in ends[0]
     await engine.shutdown()
     async with database.transaction() as tx:  # the fence is gone with the engine

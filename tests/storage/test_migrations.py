@@ -108,7 +108,7 @@ from mosaic.storage.migrations.operations import AppendOnlyOp
 revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
 def upgrade():
     op.create_table("parent", sa.Column("id", sa.Integer, primary_key=True))
-    op.create_table("child", sa.Column("id", sa.ForeignKey("parent.id", ondelete="CASCADE"), primary_key=True))
+    op.create_table("child", sa.Column("id", sa.Integer, sa.ForeignKey("parent.id", ondelete="CASCADE")))
     op.execute("INSERT INTO parent VALUES (1)")
     op.execute("INSERT INTO child VALUES (1)")
     with op.batch_alter_table("parent") as batch:

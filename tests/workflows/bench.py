@@ -28,6 +28,7 @@ from mosaic.workflows.interfaces import Services
 from mosaic.workflows.schemas import Definition
 from mosaic.workspaces import Workspace, Workspaces
 
+TEST_TOOLS = ("note", "gate", "flaky", "refuse", "hang", "drop")
 CTX = Context(tenant="t1", project="p1", actor=Actor("user", "u1"))
 WAIT_S = 60.0
 SETTINGS = EngineSettings(
@@ -187,7 +188,7 @@ class Bench:
 
     def load(self, path: Path) -> Definition:
         """Load a workflow file."""
-        definition = self.definitions.add(load(path))
+        definition = self.definitions.add(load(path, tools=TEST_TOOLS))
         self.folders[definition.content_hash] = path.parent
         return definition
 
@@ -199,7 +200,7 @@ class Bench:
             text = f"mosaic: v1\nkind: Workflow\nmetadata: {{name: test, version: 1.0.0}}\n{text}"
         (folder / "workflow.yaml").write_text(text)
         for name, content in files.items():
-            (folder / name.replace("__", ".")).write_text(content)
+            (folder / name.replace("__", ".")).write_text(content)  # script__yaml=...
         return self.load(folder / "workflow.yaml")
 
     async def start(

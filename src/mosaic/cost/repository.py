@@ -79,7 +79,8 @@ class CostRepository:
             update(budget)
             .where(budget.c.run_id == root, budget.c.tenant_id == tenant)
             .values(
-                limit_nanos=budget.c.limit_nanos + (nanos or 0), limit_tokens=budget.c.limit_tokens + (tokens or 0)
+                limit_nanos=budget.c.limit_nanos + (nanos or 0),
+                limit_tokens=budget.c.limit_tokens + (tokens or 0),
             )
         )
 

@@ -87,6 +87,11 @@ class Database:
         """The URL for a synchronous engine."""
         return sync_url(self.settings)
 
+    @property
+    def write_engine(self) -> Engine:
+        """The engine under write transactions (on PostgreSQL under all), for listeners to its events."""
+        return self._engine.sync_engine
+
     def sync_engine(self, **options: Any) -> Engine:
         """Return a new synchronous engine with the same pragmas and timeouts; the caller disposes of it."""
         return make_sync_engine(self.settings, **options)

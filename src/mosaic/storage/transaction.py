@@ -38,7 +38,10 @@ class _Afterwards:
         self._outbox: dict[Announcer, dict[str, None]] = {}
 
     def after_commit(self, callback: Callable[[], None]) -> None:
-        """Call `callback` once the transaction is committed; never if it is not. Its errors are logged."""
+        """Call `callback` once the transaction is committed; never if it is not. Its errors are logged.
+
+        It must not wait. In a unit of the group committer it is called in the committer's thread.
+        """
         self._callbacks.append(callback)
 
     def announce(self, announcer: Announcer, *topics: str) -> None:

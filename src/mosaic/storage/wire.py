@@ -134,7 +134,7 @@ class PostgresWire:
 
     def send(self, statement: Executable, parameters: Any = None) -> None:
         """Run a Core statement."""
-        if isinstance(statement, Select) or getattr(statement, "_returning", ()):
+        if isinstance(statement, Select) or getattr(statement, "_returning", False):
             self.execute(statement, parameters).close()
             return
         if isinstance(statement, Insert):

@@ -121,6 +121,21 @@ def _request(arguments: JsonObject, method: str, invocation: Invocation) -> dict
         raise InvalidInput("A url must not hold a user name or password.", hint="Use a header.")
     if "json" in arguments and "body" in arguments:
         raise InvalidInput("Give either json or body.")
+    request: dict[str, Any] = {
+        "method": method,
+        "url": url,
+        "headers": _headers(arguments, method, invocation),
+    }
+    if "query" in arguments:
+        request["params"] = arguments["query"]
+    if "json" in arguments:
+        request["json"] = arguments["json"]
+    elif "body" in arguments:
+        request["content"] = str(arguments["body"]).encode()
+    return request
+
+
+def _headers(arguments: JsonObject, method: str, invocation: Invocation) -> dict[str, str]:
     headers = {"user-agent": "mosaic", "accept": "*/*", "accept-encoding": "identity"}
     for name, value in (arguments.get("headers") or {}).items():
         if name.lower() in _OUR_HEADERS or name.lower().startswith("proxy-"):
@@ -130,14 +145,7 @@ def _request(arguments: JsonObject, method: str, invocation: Invocation) -> dict
         headers[name.lower()] = value
     if method not in _READING:
         headers.setdefault("idempotency-key", invocation.idempotency_key)
-    request: dict[str, Any] = {"method": method, "url": url, "headers": headers}
-    if "query" in arguments:
-        request["params"] = arguments["query"]
-    if "json" in arguments:
-        request["json"] = arguments["json"]
-    elif "body" in arguments:
-        request["content"] = str(arguments["body"]).encode()
-    return request
+    return headers
 
 
 async def _body(response: httpx2.Response, limit_bytes: int) -> tuple[bytes, bool]:

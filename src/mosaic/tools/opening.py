@@ -45,8 +45,9 @@ class Toolboxes:
         self._scratch = data_dir / "mcp"
         self._registered: dict[str, Tool] = {}
         self._pool: McpPool | None = None
-        for tool in (*BUILTINS, HttpRequestTool(settings)):
+        for tool in BUILTINS:
             self.register(tool)
+        self.register(HttpRequestTool(settings))
 
     def register(self, tool: Tool) -> None:
         """Add a tool to every toolbox.

@@ -18,7 +18,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from mosaic.core.values import JsonValue
-from mosaic.workflows.functions import FUNCTIONS, NATIVE_FUNCTIONS
+from mosaic.workflows.functions import FAMILIAR, FUNCTIONS, NATIVE_FUNCTIONS
 from mosaic.workflows.references import Macro, Reference, Scan, scan
 
 __all__ = ["MAX_EXPRESSION", "CelError", "Program", "compile_program", "json_kind"]
@@ -200,9 +200,10 @@ def _functions(found: Scan) -> tuple[str, ...]:
         if name in FUNCTIONS:
             ours[name] = None
         elif name not in NATIVE_FUNCTIONS:
-            near = get_close_matches(name, [*FUNCTIONS, *NATIVE_FUNCTIONS], n=1)
+            near = get_close_matches(name, [*FUNCTIONS, *NATIVE_FUNCTIONS, *FAMILIAR], n=1)
+            right = FAMILIAR.get(near[0], near[0]) if near else None
             raise CelError(
-                f"unknown function `{name}`", offset, f"did you mean `{near[0]}`?" if near else None
+                f"unknown function `{name}`", offset, f"did you mean `{right}`?" if right else None
             )
     return tuple(ours)
 

@@ -21,6 +21,7 @@ from mosaic.workflows.cel import MAX_EXPRESSION, CelError, compile_program, json
 from mosaic.workflows.references import closing_brace
 
 __all__ = [
+    "Locate",
     "Part",
     "ShellTemplate",
     "Template",

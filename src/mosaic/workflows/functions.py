@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["FUNCTIONS", "NATIVE_FUNCTIONS"]
+__all__ = ["FAMILIAR", "FUNCTIONS", "NATIVE_FUNCTIONS"]
 
 _MAX_TEXT = 1_000_000
 _MAX_ITEMS = 100_000
@@ -22,6 +22,15 @@ NATIVE_FUNCTIONS = frozenset(
         "getSeconds", "has", "int", "matches", "size", "startsWith", "string", "timestamp", "type", "uint",
     }
 )  # fmt: skip
+
+
+FAMILIAR = {
+    "any": "exists", "concat": "join", "count": "size", "find": "indexOf", "float": "double", "fromJson": "parseJson",
+    "len": "size", "length": "size", "lower": "lowerAscii", "regex": "matches", "sorted": "sort", "str": "string",
+    "strip": "trim", "substr": "substring", "toJson": "json", "toLowerCase": "lowerAscii", "toString": "string",
+    "toUpperCase": "upperAscii", "unique": "distinct", "upper": "upperAscii",
+}  # fmt: skip
+"""What other languages call some of them, for suggestions."""
 
 
 def _bounded(text: str) -> str:

@@ -22,7 +22,7 @@ directory. ``scripted:default`` is the file that the configuration field `script
             - {tool: files.list, arguments: {path: tests}}
         - output: {plan: [read, fix, test]}                # the second answer
       coder:                        # several scenes: the first one whose `when` fits is played
-        - when: {prompt: {regex: "Fix (?P<file>\S+)"}}
+        - when: {prompt: {regex: 'Fix (?P<file>\S+)'}}
           turns:
             - tool_calls: [{tool: files.read, arguments: {path: "<<file>>"}}]
             - first_of:             # alternatives: the first one whose `when` fits answers

@@ -78,8 +78,6 @@ class ReferenceChecks:
 
     def _agent(self, entry: AgentEntry) -> None:
         pointer = join_pointer("agents", entry.name)
-        if pointer in self.reading.broken:
-            return
         spec = entry.spec
         for index, name in enumerate(spec.tools):
             if name not in spec.preferred_tools and not self._tool_exists(name):

@@ -152,7 +152,7 @@ def descend(known: Known, path: tuple[Member, ...], shown: str) -> Known | Wrong
         shown += (
             f".{member.key}"
             if isinstance(member.key, str)
-            else f"[{'' if member.key is None else member.key}]"
+            else f"[{'*' if member.key is None else member.key}]"
         )
     return known
 

@@ -31,6 +31,7 @@ from mosaic.workflows.control_steps import (
 )
 from mosaic.workflows.expressions import Template, Value
 from mosaic.workflows.language.reading import Reading, join_pointer
+from mosaic.workflows.language.step_shapes import RESERVED
 from mosaic.workflows.references import Member, Reference
 from mosaic.workflows.schemas import Definition
 from mosaic.workflows.spelling import nearest
@@ -266,7 +267,10 @@ class ScopeChecks:
     def _not_hidden(self, step: Step, scope: Scope) -> None:
         if step.name not in scope or (scope[step.name] is UNKNOWN and self._repeats(step)):
             return
-        lines = [line for path, line in self.lines.get(step.name, ()) if path != step.path]
+        named = self.lines.get(step.name, ())
+        lines = [line for path, line in named if path != step.path]
+        if step.name in RESERVED or len(named) - len(lines) > 1:
+            return  # told when the name was read
         where = f" (line {lines[0]})" if lines else ""
         self.reading.complain_at(
             self.pointers.get(step.path, ""),

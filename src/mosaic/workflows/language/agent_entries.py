@@ -83,7 +83,8 @@ class Agents:
             spec = self._agent(name, item, reading, inner)
             if spec is None:
                 reading.broken.add(inner)
-            found[name] = AgentEntry(name, place, replace(spec or AgentSpec(name), name=name))
+                spec = AgentSpec(name, tools=_texts(item, "tools"), handoffs=_texts(item, "handoffs"))
+            found[name] = AgentEntry(name, place, replace(spec, name=name))
         return found
 
     def _agent(self, name: str, node: Node, reading: Reading, pointer: str) -> AgentSpec | None:
@@ -145,6 +146,13 @@ class Agents:
             "type": "object",
             "additionalProperties": {"anyOf": [agent, {"type": "string", "pattern": "^file:"}]},
         }
+
+
+def _texts(node: Node, key: str) -> tuple[str, ...]:
+    """Return the names in a list of a wrong agent, so that they are checked all the same."""
+    listed = node.get(key) if isinstance(node, MapNode) else None
+    items = listed.items if isinstance(listed, ListNode) else []
+    return tuple(item.value for item in items if isinstance(item, ScalarNode) and isinstance(item.value, str))
 
 
 def _with_body(document: AgentDocument, path: str, reading: Reading) -> JsonValue:

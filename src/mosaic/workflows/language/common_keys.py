@@ -51,7 +51,14 @@ def error_codes() -> tuple[str, ...]:
     return tuple(sorted(found - {"cancelled", "fenced"}))
 
 
-CODES = Named("errors", ListOf(Choice(("any", *error_codes())), single=True, low=1))
+CODES = Named(
+    "errors",
+    ListOf(
+        Choice(("any", *error_codes()), "the code of an error, such as `timed_out`, or `any`"),
+        single=True,
+        low=1,
+    ),
+)
 SCHEMA = Named("schema", JsonSchema())
 VARIABLE = Text("a name: letters, digits and `_`", pattern=NAME)
 

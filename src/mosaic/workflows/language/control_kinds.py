@@ -114,7 +114,7 @@ def _case(values: dict[str, Any], reading: Reading, node: MapNode, pointer: str)
                 reading.complain_at(join_pointer(pointer, key), message, "put the steps below `default:`")
         return "default", values["default"]
     for key in ("when", "do"):
-        if key not in values and node.entries:
+        if key not in values and "when" in node.entries:
             reading.complain(
                 node, pointer, f"The key `{key}` is missing in this case.", "a case is {when: ..., do: [...]}"
             )
@@ -133,6 +133,7 @@ CASE = Obj(
     },
     _case,
     any_of=("when", "default"),
+    example="{when: ..., do: [...]}",
 )
 
 
@@ -248,6 +249,7 @@ FOR = Obj(
         "max": Key(Whole(1, 100_000), "Items at most; more fail the step.", default=1000),
     },
     _for_object,
+    example='{each: task, in: "${plan.tasks}"}',
 )
 JOIN = OneOf(
     (
@@ -268,6 +270,7 @@ HANDOFF = Obj(
         "max_turns": Key(Whole(1, 1000), "Turns of the group at most.", default=12),
     },
     _handoff_object,
+    example="{start: planner, among: [planner, architect]}",
 )
 VOTE = Obj(
     "a vote",
@@ -283,6 +286,7 @@ VOTE = Obj(
         "quorum": Key(Whole(1, 1000), "Votes that must be cast; default: all."),
     },
     _vote_object,
+    example="{agents: [a, b, c]}",
 )
 
 CONTROLS: tuple[Kind, ...] = (

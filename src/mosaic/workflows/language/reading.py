@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from mosaic.core.errors import Problem
 from mosaic.core.redaction import looks_secret
 from mosaic.workflows.cel import CelError
 from mosaic.workflows.expressions import (
+    Locate,
     ShellTemplate,
     Template,
     Value,
@@ -22,9 +22,6 @@ from mosaic.workflows.spelling import shown
 from mosaic.workflows.step_base import Place
 
 __all__ = ["Reading", "join_pointer", "kind_of"]
-
-_T = TypeVar("_T")
-_EMPTY = Template("", (), "")
 
 
 def kind_of(node: Node) -> str:
@@ -57,7 +54,7 @@ class Reading:
     Attributes:
         places: the value that stands at each pointer.
         broken: pointers of the steps and agents that are wrong: what they give is not known.
-        sources: the node of each template, for positions inside it; by `id`, with the template kept alive.
+        sources: node and pointer of each template, for positions inside it; by `id`, the template kept alive.
     """
 
     files: Files
@@ -65,7 +62,7 @@ class Reading:
     problems: list[Problem] = field(default_factory=list)
     places: dict[str, Node] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
-    sources: dict[int, tuple[Template, ScalarNode]] = field(default_factory=dict)
+    sources: dict[int, tuple[Template, ScalarNode, str]] = field(default_factory=dict)
 
     @property
     def file(self) -> str:
@@ -92,14 +89,14 @@ class Reading:
 
     def template(self, node: ScalarNode, pointer: str) -> Template:
         """Return the template of a text; an empty one after a problem."""
-        return self._kept(self._compiled(node, pointer, parse_template, _EMPTY), node)
+        return self._kept(self._compiled(node, pointer, parse_template), node, pointer)
 
     def condition(self, node: ScalarNode, pointer: str) -> Template:
         """Return the template of a condition; an empty one after a problem."""
-        return self._kept(self._compiled(node, pointer, parse_condition, _EMPTY), node)
+        return self._kept(self._compiled(node, pointer, parse_condition), node, pointer)
 
-    def _kept(self, template: Template, node: ScalarNode) -> Template:
-        self.sources[id(template)] = (template, node)
+    def _kept(self, template: Template, node: ScalarNode, pointer: str) -> Template:
+        self.sources[id(template)] = (template, node, pointer)
         return template
 
     def complain_in(
@@ -108,7 +105,8 @@ class Reading:
         """Note a problem with the character at `offset` of a template's text."""
         found = self.sources.get(id(template))
         line, column = self.document.locate(found[1], offset) if found else (1, 1)
-        self.problems.append(Problem(message, "", self.file, line, column, suggestion))
+        pointer = found[2] if found else ""
+        self.problems.append(Problem(message, pointer, self.file, line, column, suggestion))
 
     def script(self, node: ScalarNode, pointer: str) -> ShellTemplate:
         """Return the template of a shell script."""
@@ -117,21 +115,17 @@ class Reading:
             return parse_shell(template)
         except CelError as error:
             self._wrong(node, pointer, error)
-            return ShellTemplate(_EMPTY, ())
+            return ShellTemplate(Template("", (), self.file), ())
 
     def _compiled(
-        self,
-        node: ScalarNode,
-        pointer: str,
-        parse: Callable[[str, str, Callable[[int], tuple[int, int]]], _T],
-        none: _T,
-    ) -> _T:
+        self, node: ScalarNode, pointer: str, parse: Callable[[str, str, Locate], Template]
+    ) -> Template:
         text = node.text if isinstance(node.value, str) else node.text.lower()
         try:
             return parse(text, self.file, lambda offset: self.document.locate(node, offset))
         except CelError as error:
             self._wrong(node, pointer, error)
-            return none
+            return Template("", (), self.file)
 
     def _wrong(self, node: ScalarNode, pointer: str, error: CelError) -> None:
         line, column = self.document.locate(node, error.offset)

@@ -103,19 +103,20 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of a few words; the first is what a wrong one is read as."""
+    """One of a few words; the first is what a wrong one is read as. `what` names them when they are many."""
 
     words: tuple[str, ...]
+    what: str = ""
 
     @property
     def expected(self) -> str:
-        """The words."""
+        """The words, or what they are."""
         *first, last = (f"`{word}`" for word in self.words)
-        return f"{', '.join(first)} or {last}" if first else last
+        return self.what or (f"{', '.join(first)} or {last}" if first else last)
 
     def accepts(self, node: Node) -> bool:
-        """Accept any string."""
-        return is_text(node)
+        """Accept the words."""
+        return isinstance(node, ScalarNode) and node.value in self.words
 
     def read(self, node: Node, reading: Reading, pointer: str) -> str:
         """Return the word."""
@@ -123,7 +124,7 @@ class Choice:
         if isinstance(value, str) and value in self.words:
             return value
         near = nearest(value, self.words) if isinstance(value, str) else None
-        refuse(self, node, reading, pointer, near if near and near.startswith("did") else None)
+        refuse(self, node, reading, pointer, near if self.what or (near and near.startswith("did")) else None)
         return self.words[0]
 
     def schema(self) -> JsonObject:
@@ -259,16 +260,20 @@ class Duration:
         return {"type": "string", "pattern": DURATION_PATTERN}
 
 
-_WORDS = {"d": "d", "h": "h", "m": "m", "s": "s", "ms": "ms"}
+_UNITS = ("d", "h", "m", "s", "ms")
 _LOOSE = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|d|h|m|s)[a-z]*", re.IGNORECASE)
 
 
 def _duration_hint(text: str, reason: str) -> str | None:
     if reason.startswith("longer"):
         return reason
-    parts = _LOOSE.findall(text[:60])
-    tight = "".join(f"{number}{_WORDS[unit.lower()]}" for number, unit in parts)
+    parts = sorted(_LOOSE.findall(text[:60]), key=lambda part: _UNITS.index(part[1].lower()))
+    tight = "".join(f"{number}{unit.lower()}" for number, unit in parts)
     if tight and not _LOOSE.sub("", text).strip(" ,"):
+        try:
+            parse_duration(tight)
+        except ValueError:
+            return None
         return f"did you mean `{tight}`?"
     return "an expression cannot stand here" if "${" in text else None
 

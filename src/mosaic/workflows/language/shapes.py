@@ -6,11 +6,11 @@ mistake never hides the next.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from mosaic.core.values import JsonObject, JsonValue
-from mosaic.workflows.language.nodes import ListNode, MapNode, Node
+from mosaic.workflows.language.nodes import ListNode, MapNode, Node, ScalarNode
 from mosaic.workflows.language.reading import Reading, join_pointer
 from mosaic.workflows.language.scalars import (
     Choice,
@@ -90,14 +90,13 @@ class ListOf:
     def read(self, node: Node, reading: Reading, pointer: str) -> tuple[Any, ...]:
         """Return the items."""
         if not isinstance(node, ListNode):
-            if self.single and not isinstance(node, MapNode):
+            if self.single and (self.item.accepts(node) or not isinstance(node, MapNode)):
                 return (self.item.read(node, reading, pointer),)
             refuse(self, node, reading, pointer)
             return ()
         if len(node.items) < self.low:
-            reading.complain(
-                node, pointer, f"This list needs at least {self.low} items; it has {len(node.items)}."
-            )
+            few = "This list is empty." if not node.items else f"This list needs at least {self.low} items."
+            reading.complain(node, pointer, few)
         values: list[Any] = []
         for index, item in enumerate(node.items):
             inner = join_pointer(pointer, index)
@@ -129,7 +128,6 @@ class MapOf:
     expected: str = "a mapping"
     name: str = ""
     name_expected: str = "a name"
-    low: int = 0
 
     def accepts(self, node: Node) -> bool:
         """Accept mappings."""
@@ -140,10 +138,6 @@ class MapOf:
         if not isinstance(node, MapNode):
             refuse(self, node, reading, pointer)
             return {}
-        if len(node.entries) < self.low:
-            reading.complain(
-                node, pointer, f"This mapping needs at least {self.low} entries; it has {len(node.entries)}."
-            )
         values: dict[str, Any] = {}
         for name, (key, item) in node.entries.items():
             inner = join_pointer(pointer, name)
@@ -158,8 +152,6 @@ class MapOf:
         found: JsonObject = {"type": "object", "additionalProperties": self.item.schema()}
         if self.name:
             found["propertyNames"] = {"pattern": f"^(?:{self.name})$"}
-        if self.low:
-            found["minProperties"] = self.low
         return found
 
 
@@ -192,19 +184,19 @@ class Obj:
         keys: the keys.
         make: gets the values read (absent keys are absent), the reading and the mapping's place.
         any_of: at least one of these keys must be there.
-        title: for the published schema.
+        example: how it is written.
     """
 
     what: str
     keys: Mapping[str, Key]
     make: Callable[[dict[str, Any], Reading, MapNode, str], Any]
     any_of: Sequence[str] = ()
-    extra: Mapping[str, JsonValue] = field(default_factory=dict)
+    example: str = ""
 
     @property
     def expected(self) -> str:
-        """The mapping's name."""
-        return self.what
+        """The mapping's name, and how it is written."""
+        return f"{self.what}, such as {self.example}" if self.example else self.what
 
     def accepts(self, node: Node) -> bool:
         """Accept mappings."""
@@ -235,7 +227,7 @@ class Obj:
                 reading.complain(node, pointer, f"The key `{name}` is missing in {self.what}.", known.doc)
         if self.any_of and not any(name in node.entries for name in self.any_of):
             names = ", ".join(f"`{name}`" for name in self.any_of)
-            reading.complain(node, pointer, f"{self.what.capitalize()} needs one of {names}.")
+            reading.complain(node, pointer, f"{self.what[0].upper()}{self.what[1:]} needs one of {names}.")
         return found
 
     def schema(self) -> JsonObject:
@@ -250,7 +242,7 @@ class Obj:
             found["required"] = required
         if self.any_of:
             found["anyOf"] = [{"required": [name]} for name in self.any_of]
-        return {**found, **self.extra}
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +264,9 @@ class OneOf:
         before = len(reading.problems)
         value = self.shapes[-1].read(node, reading, pointer)
         del reading.problems[before:]
-        refuse(self, node, reading, pointer)
+        words = [word for shape in self.shapes if isinstance(shape, Choice) for word in shape.words]
+        near = nearest(str(node.value), words) if isinstance(node, ScalarNode) else None
+        refuse(self, node, reading, pointer, near if near and near.startswith("did") else None)
         return value
 
     def schema(self) -> JsonObject:
