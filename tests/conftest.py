@@ -15,6 +15,7 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -53,8 +54,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return
     for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError), _locked(left / "alive", wait=False):
-            _remove_session(left)  # its session was killed before it could do this itself
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > 60:  # not one that is being made this instant
+                with _locked(left / "alive", wait=False):
+                    _remove_session(left)  # its session was killed before it could do this itself
     directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
     alive = contextlib.ExitStack()
     alive.enter_context(_locked(directory / "alive"))
@@ -82,7 +85,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     chosen = config.getoption("--database")
     if chosen == "all":
         return
-    kept, dropped = [], []
+    kept: list[pytest.Item] = []
+    dropped: list[pytest.Item] = []
     for item in items:
         kind = getattr(item, "callspec", None) and item.callspec.params.get("database_url")  # type: ignore[attr-defined]  # functions have it
         (dropped if kind and kind != chosen else kept).append(item)

@@ -1,11 +1,16 @@
 """Jobs with a real model endpoint, journal and database: turns, tools, states, answers."""
 
 import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mosaic.agents import AgentLimits, Completed, TurnUsage
+from mosaic.agents import AgentJob, AgentLimits, Completed, TurnUsage, load_agent
+from mosaic.agents.spec import AGENT_KEYS
 from mosaic.core.errors import (
     BudgetExceeded,
     InvalidInput,
@@ -15,11 +20,13 @@ from mosaic.core.errors import (
     Unsupported,
 )
 from mosaic.core.money import Money
+from mosaic.engine import Safety
 from mosaic.providers.ai import Message
 from mosaic.tools import tool
 from tests.agents.conftest import PATH, RUN, Bench, said
 from tests.agents.script import call, says, texts
-from tests.providers.endpoint import event_reply, json_reply
+from tests.agents.test_handoff import CONTEXT
+from tests.providers.endpoint import Reply, event_reply, json_reply
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +38,7 @@ SCORE = {
 }
 
 
-@tool(name="files.read", risk="read_only")
+@tool(name="files.read", risk="read_only", safety=Safety.REPEATABLE)
 def read(path: str) -> str:
     """Read a file."""
     return f"content of {path}"
@@ -185,6 +192,8 @@ async def test_a_coding_agent_is_refused_in_plain_words(bench: Bench) -> None:
 async def test_no_usable_model_is_told_and_may_be_usable_later(bench: Bench) -> None:
     with pytest.raises(NotFound):
         await bench.run(bench.job(bench.spec(model=("nobody:model",))))
+    bench.model.will(says("Done."))
+    assert isinstance(await bench.run(), Completed)
 
 
 async def test_the_task_says_which_of_its_models_to_use(bench: Bench) -> None:
@@ -317,3 +326,103 @@ async def test_a_structured_answer_is_asked_for_in_the_way_the_model_can_give_it
         assert body["tools"][0]["input_schema"] == SCORE
         assert (await bench.moves())[-2:] == ["1 awaiting_tool > running", "1 running > complete"]
     assert await bench.run(job) == outcome
+
+
+async def test_a_job_that_is_cancelled_stops_its_tools_and_can_go_on_later(bench: Bench) -> None:
+    began, stopped, free = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    @tool(name="wait", risk="read_only", safety=Safety.REPEATABLE)
+    async def wait() -> str:
+        """Wait."""
+        began.set()
+        try:
+            await free.wait()
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
+        return "free"
+
+    bench.tools = [wait, read]
+    bench.model.will(says(None, call("wait"), call("files.read", {"path": "a"})), says("Done."))
+    task = asyncio.create_task(bench.run())
+    async with asyncio.timeout(10):
+        await began.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert stopped.is_set()
+    assert await bench.state() == "awaiting_tool"
+    free.set()
+    assert isinstance(await bench.run(), Completed)
+    assert len(bench.model.asked) == 2
+
+
+async def test_a_job_that_is_cancelled_while_the_model_thinks_stops_at_once(bench: Bench) -> None:
+    bench.model.will(lambda _: Reply(then="hang"))
+    task = asyncio.create_task(bench.run())
+    async with asyncio.timeout(10):
+        await bench.model.endpoint.received.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await bench.model.endpoint.gone.wait()
+
+
+async def test_two_calls_that_must_end_the_job_end_it_with_one_plain_error(bench: Bench) -> None:
+    both = asyncio.Barrier(2)
+
+    @tool(name="pay", risk="read_only")
+    async def pay(n: int) -> str:
+        """Pay."""
+        await both.wait()
+        raise OutcomeUnknown(f"Nobody knows whether {n} was paid.")
+
+    bench.tools = [pay]
+    bench.model.will(says(None, call("pay", {"n": 1}), call("pay", {"n": 2})), says("Done."))
+    with pytest.raises(OutcomeUnknown):
+        await bench.run()
+
+
+async def test_a_secret_of_this_installation_is_in_no_prompt(bench: Bench) -> None:
+    bench.redactor.add("hunter2hunter2")
+    bench.model.will(says("Done."))
+    earlier = (Message.of("user", "the password is hunter2hunter2"),)
+    await bench.run(bench.job(prompt="Log in with hunter2hunter2.", messages=earlier))
+    assert "hunter2hunter2" not in str(bench.model.asked)
+    assert said(texts(bench.model.asked[0], "user"), "Log in with [redacted].")
+
+
+async def test_a_job_survives_its_trip_through_json(bench: Bench) -> None:
+    bench.tools = [read]
+    job = bench.job(
+        bench.spec(output_schema=SCORE, handoffs=("reviewer",)),
+        {"goal": "x"},
+        workspace=Path("/tmp/worktree"),
+        handoff_context=CONTEXT,
+        messages=(Message.of("user", "Hello"),),
+        task_kind="review",
+        models=("openai:other",),
+        peers={"reviewer": "Checks"},
+        limits=AgentLimits(max_turns=3, timeout_s=1.5),
+    )
+    shown = json.loads(json.dumps(job.to_json()))
+    assert AgentJob.from_json(shown, toolbox=job.toolbox, policy=job.policy) == job
+
+
+def test_reading_agents_brings_no_heavy_library_along() -> None:
+    heavy = "('pydantic_ai', 'sqlalchemy', 'dbos', 'jsonschema', 'ruamel.yaml')"
+    code = f"import sys, mosaic.agents; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_documented_agent_is_right(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/agents.md").read_text()
+    example = page.split("```markdown\n", 1)[1].split("```", 1)[0]
+    (tmp_path / "coder.md").write_text(example)
+    spec = load_agent(tmp_path / "coder.md")
+    assert (spec.name, spec.handoffs) == ("coder", ("reviewer",))
+    missing = [key for key in AGENT_KEYS if f"`{key}`" not in page and f"`{key}." not in page]
+    assert missing == []

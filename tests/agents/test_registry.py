@@ -1,5 +1,6 @@
 """The registry: who is there, how loaded, and for whom."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -226,3 +227,19 @@ async def test_the_end_of_a_run_ends_what_its_agents_were_doing(
         ("awaiting_approval", "cancelled", "run_1"),
     ]
     assert Trigger.CANCEL.value == events[0].data["trigger"]
+
+
+async def test_a_process_keeps_the_agents_alive_that_it_has_registered(
+    database: Database, journal: Journal, ctx: Context, watch: Watch
+) -> None:
+    registry = AgentRegistry(database, journal, heartbeat_s=0.01, expiry_s=60, clock=watch)
+    await register(database, registry, ctx, CODER)
+    watch.time += timedelta(seconds=61)
+    assert (await registry.agent(ctx, "coder")).availability is Availability.OFFLINE
+    beating = asyncio.create_task(registry.keep_alive())
+    async with asyncio.timeout(10):
+        while (await registry.agent(ctx, "coder")).availability is not Availability.ONLINE:  # noqa: ASYNC110 - no event of ours tells of a heartbeat
+            await asyncio.sleep(0)
+    beating.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await beating

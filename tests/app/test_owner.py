@@ -33,6 +33,8 @@ def test_listening_beyond_loopback_without_a_strong_token_is_refused(
         require_remote_token(host)
 
 
-def test_listening_beyond_loopback_with_a_configured_token_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listening_beyond_loopback_with_a_configured_token_is_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("MOSAIC_OWNER_TOKEN", "x" * 40)
     require_remote_token("0.0.0.0")

@@ -33,7 +33,7 @@ async def test_a_follower_gets_the_past_and_then_the_present(journal: Journal, c
         await effect(journal, ctx, f"old#{number}")
     async with contextlib.aclosing(journal.tail(ctx)) as events:
         assert await take(events, 3) == [1, 2, 3]
-        waiting = asyncio.create_task(anext(events))
+        waiting = asyncio.ensure_future(anext(events))
         await asyncio.sleep(0)
         await effect(journal, ctx, "new#1")
         async with asyncio.timeout(10):
@@ -49,7 +49,7 @@ async def test_a_follower_can_continue_where_it_stopped(journal: Journal, ctx: C
 
 async def test_followers_of_one_run_see_only_that_run(journal: Journal, ctx: Context) -> None:
     async with contextlib.aclosing(journal.tail(ctx, run_id="run_2")) as events:
-        waiting = asyncio.create_task(anext(events))
+        waiting = asyncio.ensure_future(anext(events))
         await effect(journal, ctx, "a#1")
         await journal.finish_effect(ctx, "run_2", "a#1", events=[NewEvent("a.b")])
         async with asyncio.timeout(10):
@@ -87,7 +87,7 @@ async def test_a_follower_finds_events_that_no_wake_told_it_of(database: Databas
     writer = Journal(database, LocalBus(), redactor=Redactor(), blobs=MemoryBlobs())
     reader = Journal(database, bus, redactor=Redactor(), blobs=MemoryBlobs())
     async with contextlib.aclosing(reader.tail(ctx)) as events:
-        waiting = asyncio.create_task(anext(events))
+        waiting = asyncio.ensure_future(anext(events))
         async with asyncio.timeout(10):
             while not any(s._waiter for s in bus._subscriptions.get("events:t1", ())):  # noqa: ASYNC110  # nobody announces it
                 await asyncio.sleep(0)  # until it has looked and waits
@@ -98,7 +98,7 @@ async def test_a_follower_finds_events_that_no_wake_told_it_of(database: Databas
 async def test_a_follower_never_sees_another_tenant(journal: Journal, ctx: Context) -> None:
     other = Context("t2", "p1", Actor("user", "u2"))
     async with contextlib.aclosing(journal.tail(other)) as events:
-        waiting = asyncio.create_task(anext(events))
+        waiting = asyncio.ensure_future(anext(events))
         await effect(journal, ctx, "a#1")
         await effect(journal, other, "b#1")
         async with asyncio.timeout(10):

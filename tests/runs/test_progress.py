@@ -7,7 +7,8 @@ from mosaic.runs.progress import RunProgress
 
 def fold(*events: tuple[str, str, dict[str, Any]]) -> RunProgress:
     return RunProgress().apply_all(
-        {"seq": seq, "type": kind, "path": path, "data": data} for seq, (kind, path, data) in enumerate(events, 1)
+        {"seq": seq, "type": kind, "path": path, "data": data}
+        for seq, (kind, path, data) in enumerate(events, 1)
     )
 
 
@@ -34,7 +35,10 @@ def test_a_run_with_another_branch_at_work_is_not() -> None:
 
 
 def test_an_ask_deeper_inside_the_step_counts_for_the_step() -> None:
-    progress = fold(("step.started", "build[0]/code", {}), ("approval.requested", "build[0]/code/coder(2)", {"approval": "a"}))
+    progress = fold(
+        ("step.started", "build[0]/code", {}),
+        ("approval.requested", "build[0]/code/coder(2)", {"approval": "a"}),
+    )
     assert progress.quiescent
 
 

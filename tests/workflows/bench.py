@@ -14,13 +14,22 @@ from mosaic.core.money import Money
 from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.cost import Cost
-from mosaic.engine import Engine, EngineSettings, ExecutionResult, ExecutionStatus, QueueLimits, RetryPolicy, Safety
+from mosaic.engine import (
+    Engine,
+    EngineSettings,
+    ExecutionResult,
+    ExecutionStatus,
+    QueueLimits,
+    RetryPolicy,
+    Safety,
+)
 from mosaic.events import Bus, Event, Journal
 from mosaic.inference import Inference, InferenceSettings
 from mosaic.providers import ProviderRegistry
 from mosaic.storage import BlobStore, Database
-from mosaic.tools import Approvals, Policy, Toolbox, ToolDoor, tool
+from mosaic.tools import Approvals, Policy, Toolbox, ToolDoor, ToolSettings, tool
 from mosaic.tools.builtin import BUILTINS
+from mosaic.tools.http_request import HttpRequestTool
 from mosaic.workflows import load
 from mosaic.workflows.agent_step import AgentHandler
 from mosaic.workflows.handler import WorkflowHandler
@@ -121,6 +130,7 @@ class TestTools:
         return Toolbox(
             [
                 *BUILTINS,
+                HttpRequestTool(ToolSettings(allow_private_hosts=("127.0.0.1",))),
                 tool(name="note", **read)(self.note),
                 tool(name="gate", timeout_s=60, **again)(self.gate),
                 tool(name="flaky", retries=True, **again)(self.flaky),
@@ -235,7 +245,9 @@ class Bench:
         """Wait for a run's end."""
         return await self.engine.wait(run_id, timeout_s=WAIT_S)
 
-    async def run(self, definition: Definition, inputs: JsonObject | None = None, **options: Any) -> JsonValue:
+    async def run(
+        self, definition: Definition, inputs: JsonObject | None = None, **options: Any
+    ) -> JsonValue:
         """Run to the end and return the outputs."""
         await self.start(definition, inputs, **options)
         output: Any = (await self.result(options.get("run_id", "run_1"))).unwrap()

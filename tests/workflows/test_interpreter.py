@@ -262,7 +262,9 @@ do:
 
 
 async def test_a_switch_may_say_that_no_case_is_a_failure(bench: Bench) -> None:
-    error = await failing(bench, "do:\n  - pick: {switch: [{when: 'false', do: [{a: {set: 1}}]}, {default: fail}]}\n")
+    error = await failing(
+        bench, "do:\n  - pick: {switch: [{when: 'false', do: [{a: {set: 1}}]}, {default: fail}]}\n"
+    )
     assert error.data["step"] == "pick"
 
 
@@ -286,7 +288,9 @@ outputs: {refine: "${refine}", draft: "${draft}", never: "${never}"}
 
 
 async def test_a_loop_may_fail_when_it_never_gets_there(bench: Bench) -> None:
-    error = await failing(bench, "do:\n  - again: {while: 'true', max: 2, on_max: fail, do: [{a: {set: 1}}]}\n")
+    error = await failing(
+        bench, "do:\n  - again: {while: 'true', max: 2, on_max: fail, do: [{a: {set: 1}}]}\n"
+    )
     assert error.data["reason"]["code"] == "limit_exceeded"
 
 
@@ -309,7 +313,11 @@ outputs: {after: "${after}"}
     )
     assert outputs == {"after": "got: no"}
     caught = (await bench.events("step.caught"))[0]
-    assert (caught.data["clause"], caught.data["then"], caught.data["code"]) == (1, "continue", "invalid_input")
+    assert (caught.data["clause"], caught.data["then"], caught.data["code"]) == (
+        1,
+        "continue",
+        "invalid_input",
+    )
     assert "risky/catch1/b" in await bench.paths("step.completed")
 
 
@@ -485,7 +493,15 @@ do:
     assert len(notes) == 4
     assert notes[:2] == ["before", "code first"]
     assert all("not yet" in note for note in notes[2:])
-    assert await bench.paths("step.started") == ["before", "code", "check", "code~2", "check~2", "code~3", "check~3"]
+    assert await bench.paths("step.started") == [
+        "before",
+        "code",
+        "check",
+        "code~2",
+        "check~2",
+        "code~3",
+        "check~3",
+    ]
 
 
 async def test_all_further_tries_come_out_of_one_budget(bench: Bench) -> None:
@@ -507,9 +523,7 @@ do:
 
 
 async def test_a_step_that_takes_too_long_is_stopped(bench: Bench) -> None:
-    error = await failing(
-        bench, "do:\n  - block: {timeout: 300ms, do: [{h: {tool: hang, timeout: 60s}}]}\n"
-    )
+    error = await failing(bench, "do:\n  - block: {timeout: 300ms, do: [{h: {tool: hang, timeout: 60s}}]}\n")
     assert error.data["reason"]["code"] == "timed_out"
     assert error.data["step"] == "block"
     assert await bench.paths("step.cancelled") == ["block/h"]

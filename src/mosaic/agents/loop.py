@@ -66,6 +66,7 @@ class JobLoop:
         *,
         effects: Effects,
         inference: Inference,
+        earlier: Sequence[Message],
         models: Sequence[str],
         system: str,
         task: str,
@@ -77,7 +78,7 @@ class JobLoop:
         on_delta: Callable[[Delta], None] | None = None,
     ) -> None:
         self.machine = machine
-        self.messages: list[Message] = [*job.messages, Message.of("user", task)]
+        self.messages: list[Message] = [*earlier, Message.of("user", task)]
         self.usage = TurnUsage()
         self.verdict: Verdict | None = None
         self.ending: Literal["answer", "handoff", "approval"] | None = None

@@ -1,8 +1,11 @@
 """The runner: takes one job through spawn, turns and end, and says how it came out."""
 
+import asyncio
 import secrets
+import sys
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from importlib import import_module
+from typing import Any, Protocol
 
 from mosaic.agents.answers import AnswerContract
 from mosaic.agents.conduct import Repairs
@@ -20,10 +23,12 @@ from mosaic.core.values import JsonObject
 from mosaic.engine import EffectCall, Effects, Outcome, Safety
 from mosaic.events import NewEvent
 from mosaic.inference import Inference, split_reference
-from mosaic.providers.ai import Delta
+from mosaic.providers.ai import Delta, Message
 from mosaic.tools import ToolDoor, ToolSpec
 
 __all__ = ["AgentRunner", "OnDelta", "Scope"]
+
+_BACKEND = "mosaic.agents.backends.model"
 
 OnDelta = Callable[[Effects, str, Delta], None]
 """Told each piece of an answer while it streams: the effect scope (run, path), the agent, the piece. Must be quick."""
@@ -101,15 +106,15 @@ class AgentRunner:
         self, effects: Effects, job: AgentJob, machine: TurnMachine, log: ConversationLog
     ) -> JsonObject:
         """Choose the model, draw the marks, register the agent: one commit, made once."""
+        registered = self._registry.registration(effects.ctx, job.spec)
+        # Before the effect: that no model can be used now must not be recorded for ever.
+        known = await effects.was_recorded("begin")
+        model = "" if known else await self._inference.resolve(job.model_candidates)
         machine.move(Trigger.SPAWN, Trigger.INVOKE)
         moves = tuple(NewEvent("agent.turn", move.to_json()) for move in machine.take_unwritten())
 
         async def begin(_call: EffectCall) -> Outcome:
-            model = await self._inference.resolve(job.model_candidates)
-            writes = (
-                self._registry.registration(effects.ctx, job.spec),
-                log.row(machine.state, turns=0, model=model),
-            )
+            writes = (registered, log.row(machine.state, turns=0, model=model))
             return Outcome({"model": model, "marks": secrets.token_hex(4)}, events=moves, writes=writes)
 
         start = await effects.effect("begin", begin, safety=Safety.REPEATABLE)
@@ -128,6 +133,7 @@ class AgentRunner:
         log: ConversationLog,
     ) -> JobLoop:
         marks = Marks(str(start["marks"]))
+        earlier: Any = self._redactor.value([message.to_json() for message in job.messages])
         models = self._candidates(str(start["model"]), job.model_candidates)
         native = all(self._inference.capabilities(model).structured_output for model in models)
         contract = AnswerContract(job.spec.output_schema, native=native)
@@ -136,11 +142,12 @@ class AgentRunner:
             job,
             effects=effects,
             inference=self._inference,
+            earlier=[Message.from_json(shown) for shown in earlier],
             models=models,
             system=system_prompt(
                 job.spec, marks=marks, peers=job.peers, handoffs=tools.handoffs, answer_rule=contract.rule
             ),
-            task=task_message(job.prompt, handoff=job.handoff_context, marks=marks),
+            task=self._redactor.text(task_message(job.prompt, handoff=job.handoff_context, marks=marks)),
             tools=tools,
             contract=contract,
             machine=machine,
@@ -166,7 +173,9 @@ class AgentRunner:
         return None if told is None else lambda delta: told(effects, agent, delta)
 
     async def _drive(self, loop: JobLoop) -> AgentOutcome:
-        from mosaic.agents.backends.model import drive  # noqa: PLC0415 - pydantic-ai takes half a second to import
+        if _BACKEND not in sys.modules:  # pydantic-ai takes half a second to import: not on the event loop
+            await asyncio.to_thread(import_module, _BACKEND)
+        from mosaic.agents.backends.model import drive  # noqa: PLC0415 - see above
 
         await drive(loop)
         turns = loop.machine.turn

@@ -16,6 +16,7 @@ from mosaic.tools import (
     Toolbox,
     Toolboxes,
     ToolDeclaration,
+    ToolEffect,
     ToolSettings,
 )
 from mosaic.workflows import Definition
@@ -35,7 +36,8 @@ class RunTools:
     @asynccontextmanager
     async def open(self, ctx: Context, run_id: str, definition: Definition) -> AsyncIterator[Toolbox]:
         """Open the tools of a definition; servers are shared with others of the run."""
-        declarations = [self._declaration(entry) for entry in definition.tools.values()]
+        files = definition.bundle.files
+        declarations = [self._declaration(entry, files) for entry in definition.tools.values()]
         async with self.boxes.open(ctx, run_id, declarations) as toolbox:
             yield toolbox
 
@@ -49,7 +51,7 @@ class RunTools:
         """End every connection and server."""
         await self.boxes.close()
 
-    def _declaration(self, entry: ToolEntry) -> ToolDeclaration:
+    def _declaration(self, entry: ToolEntry, files: Mapping[str, bytes]) -> ToolDeclaration:
         server = entry.server
         return ToolDeclaration(
             name=entry.name,
@@ -57,11 +59,16 @@ class RunTools:
             tool=None
             if entry.all_of_server
             else (entry.tool or (entry.name if entry.source == "mcp" else None)),
-            python=entry.function if entry.source == "python" else None,
+            python=entry.function if entry.source == "python" and entry.file is None else None,
+            source=files[entry.file] if entry.file else None,
+            file=entry.file,
+            function=entry.function if entry.file else None,
             risk=RiskClass(entry.risk) if entry.risk else None,
             approval=_rule(entry.approval) if entry.approval else None,
             timeout_s=entry.timeout_s,
             description=entry.description,
+            effects=None if entry.effects is None else frozenset(map(ToolEffect, entry.effects)),
+            retries=entry.retries,
         )
 
     def _server(self, server: McpEntry) -> McpServer:
@@ -70,6 +77,9 @@ class RunTools:
             url=server.url,
             headers=self._resolved(server.headers),
             environment=self._resolved(server.env),
+            trust_annotations=server.trust_annotations,
+            confined=server.confined,
+            start_timeout_s=server.start_timeout_s,
         )
 
     def _resolved(self, values: Mapping[str, str | SecretRef]) -> dict[str, str]:

@@ -83,7 +83,12 @@ class Dispatch:
             )
 
     async def reconcile(
-        self, *, older_than_s: float, busy: Callable[[str], bool], queues: Mapping[str, object]
+        self,
+        *,
+        node: str,
+        older_than_s: float,
+        busy: Callable[[str], bool],
+        queues: Mapping[str, object],
     ) -> int:
         """Start what is open by our rows and unknown to DBOS; return how many there were.
 
@@ -93,12 +98,14 @@ class Dispatch:
         while True:
             async with self._database.transaction(read_only=True) as tx:
                 rows = await self._repository.open_before(tx, before, after=after, limit=_PAGE)
+                living = await self._repository.living(tx) - {node}
             if not rows:
                 return sent
             after = rows[-1].id
             live = await self._dispatcher.live([row.workflow_id for row in rows])
             for row in rows:
-                if row.workflow_id not in live and not busy(row.id):
+                # What a living node holds it may be about to start.
+                if row.workflow_id not in live and row.node not in living and not busy(row.id):
                     sent += await self._send_again(row, queues)
 
     async def _send_again(self, row: ExecutionRow, queues: Mapping[str, object]) -> int:

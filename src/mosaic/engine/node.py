@@ -271,10 +271,11 @@ class Node:
     async def _watch_nodes(self) -> None:
         with self._bus.subscribe(NODES) as subscription:
             while True:
-                if await subscription.wait(timeout_s=_RECONCILE_EVERY_S) and self._lease is not None:
+                called = await subscription.wait(timeout_s=_RECONCILE_EVERY_S)
+                if called and self._lease is not None:
                     self._lease.wake_sweep()
                 with _weathered("executions that got lost"):
-                    await self._reconcile(older_than_s=_LOST_AFTER_S)
+                    await self._reconcile(older_than_s=0.0 if called else _LOST_AFTER_S)
 
     async def _tidy(self) -> None:
         while True:
@@ -291,7 +292,7 @@ class Node:
 
     async def _reconcile(self, *, older_than_s: float) -> None:
         await self.dispatch.reconcile(
-            older_than_s=older_than_s, busy=self.runner.has, queues=self._settings.queues
+            node=self.id, older_than_s=older_than_s, busy=self.runner.has, queues=self._settings.queues
         )
 
     def describe(self) -> NodeInfo:

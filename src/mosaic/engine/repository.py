@@ -175,11 +175,9 @@ class EngineRepository:
             .values(status=status, error_code=error_code, crashes=row.crashes, parked=False, finished_at=now)
         )
 
-    async def lives(self, tx: Transaction, node: str) -> bool:
-        """Say whether a node is not dead."""
-        return (
-            await tx.scalar(select(executor.c.id).where(executor.c.id == node, ~executor.c.dead)) is not None
-        )
+    async def living(self, tx: Transaction) -> set[str]:
+        """Return the nodes that are not dead; on SQLite, where one process has the data, there are none."""
+        return {row["id"] for row in await tx.rows(select(executor.c.id).where(~executor.c.dead))}
 
     def park(self, execution_id: str, *, parked: bool) -> Executable:
         """Return the write that says whether an execution only waits."""

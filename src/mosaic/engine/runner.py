@@ -180,10 +180,10 @@ class Runner:
         return row, scope
 
     async def _runs_elsewhere(self, row: ExecutionRow) -> bool:
-        if row.status != "running" or row.node in (None, self.node) or self._database.dialect == "sqlite":
+        if row.status != "running" or row.node in (None, self.node):
             return False
         async with self._database.transaction(read_only=True) as tx:
-            return await self._repository.lives(tx, str(row.node))
+            return row.node in await self._repository.living(tx)
 
     def _scope(self, row: ExecutionRow) -> RunScope:
         async def take_retry(key: str) -> int | None:

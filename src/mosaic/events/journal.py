@@ -1,6 +1,6 @@
 """The journal: the one record of what happened, and of every effect's result."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
 from mosaic.core.clock import Clock, now
@@ -72,7 +72,9 @@ class Journal:
                 tx, ctx.tenant, after=after, run_id=run_id, types=types, limit=limit
             )
 
-    async def tail(self, ctx: Context, *, after: int = 0, run_id: str | None = None) -> AsyncIterator[Event]:
+    async def tail(
+        self, ctx: Context, *, after: int = 0, run_id: str | None = None
+    ) -> AsyncGenerator[Event, None]:
         """Yield every event after `after`, first the old ones, then each new one; once, in order, for ever.
 
         Close the iterator (``contextlib.aclosing``) when done.

@@ -168,7 +168,7 @@ class Approvals:
             needed = f"one of the roles {', '.join(before.roles)}" if before.roles else "a person"
             raise PermissionDenied(f"{ctx.actor} may not answer {approval_id}; it needs {needed}.")
         self._check_answer(row, approve=approve, arguments=arguments, answer=answer)
-        note = self._redactor.text(note)[:_NOTE_CHARACTERS] if note else None
+        note = self._redactor.text(note)[:_NOTE_CHARACTERS].replace("\0", "") if note else None
         status = ApprovalStatus.APPROVED if approve else ApprovalStatus.REJECTED
         async with self._database.transaction() as tx:
             decided = await self._repository.decide(
@@ -248,7 +248,7 @@ class Approvals:
             run_id=effects.run_id,
             path=effects.path,
             kind=request.kind,
-            title=self._redactor.text(request.title)[:500],
+            title=self._redactor.text(request.title)[:500].replace("\0", ""),
             detail=detail if isinstance(detail, dict) else {},
             roles=rule.roles,
             status=ApprovalStatus.PENDING,

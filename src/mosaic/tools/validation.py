@@ -98,7 +98,7 @@ def strict_json(value: object, *, what: str, limit_bytes: int) -> tuple[JsonValu
         plain: JsonValue = json.loads(text)
     except (TypeError, ValueError, RecursionError) as error:
         raise ContractViolation(f"{what} gave something that is no JSON: {_short(str(error))}") from error
-    return _without_surrogates(plain), size_bytes
+    return _storable(plain), size_bytes
 
 
 @lru_cache(maxsize=256)
@@ -141,14 +141,14 @@ def _check_depth(value: object, what: str) -> None:
     raise ContractViolation(f"{what} gave a value nested more than {_MOST_DEPTH} levels deep.")
 
 
-def _without_surrogates(value: Any) -> Any:
-    """Replace halves of characters, which no database or UTF-8 file takes."""
+def _storable(value: Any) -> Any:
+    """Replace what no database or UTF-8 file takes: halves of characters, and NUL."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
+        return value.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
     if isinstance(value, list):
-        return [_without_surrogates(item) for item in value]
+        return [_storable(item) for item in value]
     if isinstance(value, dict):
-        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+        return {_storable(key): _storable(item) for key, item in value.items()}
     return value
 
 

@@ -1,5 +1,6 @@
 """What the interpreter needs from the rooms around it. Whoever composes the application injects it as `Services`."""
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -7,14 +8,26 @@ from pathlib import Path
 from typing import Protocol
 
 from mosaic.core.context import Context
+from mosaic.core.errors import NotFound
 from mosaic.core.money import Money
+from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.engine import Effects
 from mosaic.storage import Write
 from mosaic.tools import Approvals, Policy, Toolbox, ToolDoor
 from mosaic.workflows.schemas import Definition
 
-__all__ = ["ArtifactSink", "Budgets", "ChildRuns", "DefinitionSource", "RunTools", "Services", "Worktrees"]
+__all__ = [
+    "ArtifactSink",
+    "Budgets",
+    "ChildRuns",
+    "DefinitionSource",
+    "EnvironmentSecrets",
+    "RunTools",
+    "Secrets",
+    "Services",
+    "Worktrees",
+]
 
 
 class DefinitionSource(Protocol):
@@ -129,6 +142,37 @@ class ArtifactSink(Protocol):
         ...
 
 
+class Secrets(Protocol):
+    """Where secrets are kept."""
+
+    def value(self, ctx: Context, name: str) -> str:
+        """Return a secret, for the moment of a call. Whoever implements it has it masked wherever it might show up.
+
+        Raises:
+            NotFound: if this node has none of that name.
+        """
+        ...
+
+
+class EnvironmentSecrets:
+    """Secrets from the environment of this process.
+
+    Args:
+        redactor: learns every secret that is used, so that it is masked in whatever is written.
+    """
+
+    def __init__(self, redactor: Redactor | None = None) -> None:
+        self._redactor = redactor or Redactor()
+
+    def value(self, ctx: Context, name: str) -> str:  # noqa: ARG002  # one environment for all tenants
+        """Return a variable of the environment."""
+        found = os.environ.get(name)
+        if not found:
+            raise NotFound(f"The secret {name} is not set.", hint=f"Set the variable {name} where MosAIc runs.")
+        self._redactor.add(found)
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything that the interpreter and the agents' handler are given.
@@ -143,6 +187,7 @@ class Services:
         worktrees: None where runs have no files.
         artifacts: where reports of failed checks go; None drops them.
         queues: agent pool -> engine queue, for pools that have one of their own; the others use ``agents``.
+        secrets: for the headers of `http` steps.
     """
 
     definitions: DefinitionSource
@@ -154,3 +199,4 @@ class Services:
     worktrees: Worktrees | None = None
     artifacts: ArtifactSink | None = None
     queues: Mapping[str, str] = field(default_factory=dict)
+    secrets: Secrets = field(default_factory=EnvironmentSecrets)

@@ -26,6 +26,7 @@ __all__ = ["check", "find_workflow", "load", "load_bundle"]
 
 _NAMES = ("workflow.yaml", "workflow.yml")
 _MAX_CHILDREN_DEPTH = 10
+_SCRIPTED = "scripted:"
 
 
 def find_workflow(target: Path | str) -> Path:
@@ -151,6 +152,7 @@ class _Loading:
         steps = with_paths(values.get("do", ()), "", pointers)
         catch = with_catch_paths(values.get("catch", ()), "", pointers)
         self.workspace(values, reading)
+        self.scripts(values, reading)
         children = self.child_definitions((steps, *(clause.do for clause in catch)), reading, pointers, trail)
         definition = _definition(values, reading, steps, catch, children)
         self.secret_files(reading)
@@ -170,6 +172,18 @@ class _Loading:
                 reading.files.check_directory(path)
             except FileRefused as error:
                 reading.complain_at(pointer, error.message, error.suggestion)
+
+    def scripts(self, values: dict[str, Any], reading: Reading) -> None:
+        """Take the scripts of ``scripted:<file>`` models into the bundle: a run must not depend on a folder."""
+        for name, entry in values.get("agents", {}).items():
+            for index, model in enumerate(entry.spec.model):
+                path = model.removeprefix(_SCRIPTED)
+                if not model.startswith(_SCRIPTED) or path.startswith("/") or path == "default":
+                    continue
+                try:
+                    reading.files.read(path)
+                except FileRefused as error:
+                    reading.complain_at(f"agents.{name}.model[{index}]", error.message, error.suggestion)
 
     def secret_files(self, reading: Reading) -> None:
         """Refuse a referenced file that holds a secret; texts were checked when they were read."""

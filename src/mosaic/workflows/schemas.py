@@ -150,12 +150,18 @@ class McpServer:
         env: environment variables for it; text or the name of a secret.
         url: address for streamable HTTP.
         headers: for `url`.
+        trust_annotations: take the server's word for which of its tools only read.
+        confined: keep a stdio server from changing files outside the workspace.
+        start_timeout_s: how long it may take to answer at first.
     """
 
     command: tuple[str, ...] = ()
     env: Mapping[str, "str | SecretRef"] = field(default_factory=dict)
     url: str | None = None
     headers: Mapping[str, "str | SecretRef"] = field(default_factory=dict)
+    trust_annotations: bool = False
+    confined: bool = False
+    start_timeout_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,15 +170,18 @@ class ToolEntry:
 
     Attributes:
         name: the key in `tools:`; what agents and steps call it. With `all_of_server`: tools are ``<name>.<tool>``.
-        source: ``mcp``, ``python`` (a function registered by the installation), or ``known`` (a built-in or
-            registered tool of the same name, or `tool`, that gets these rules).
+        source: ``mcp``, ``python`` (a function of the installation, or of a file of the bundle), or ``known`` (a
+            built-in or registered tool of the same name, or `tool`, that gets these rules).
         server: for ``mcp``: the name of a server in the installation's settings, or the server itself.
         tool: the tool's name at its source; None = `name`.
         all_of_server: ``tool: "*"``: every tool of the server.
-        function: for ``python``: ``module:function``.
+        function: for ``python``: ``module:function``; with `file` the function's name.
+        file: for ``python``: path of a Python file in the bundle.
         risk: risk class; None = what the tool says itself, ``destructive`` when it says nothing.
         approval: who approves; None = the policy's default for the risk class. When set, every call asks.
         timeout_s: None = the tool's own (30 s).
+        effects: what it touches (``read``, ``write``, ``exec``, ``network``, ``destructive``); None = its own word.
+        retries: whether a retryable failure is tried again; None = its own word.
     """
 
     name: str
@@ -183,9 +192,12 @@ class ToolEntry:
     tool: str | None = None
     all_of_server: bool = False
     function: str | None = None
+    file: str | None = None
     risk: Literal["read_only", "generative", "external_api", "destructive", "financial"] | None = None
     approval: Approval | None = None
     timeout_s: float | None = None
+    effects: tuple[str, ...] | None = None
+    retries: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

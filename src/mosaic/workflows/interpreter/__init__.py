@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 
 from mosaic.workflows.interpreter.agents import run_agent, run_handoff, run_vote
-from mosaic.workflows.interpreter.calls import run_http, run_run, run_tool
+from mosaic.workflows.interpreter.calls import run_run, run_tool
 from mosaic.workflows.interpreter.checks import run_validate
 from mosaic.workflows.interpreter.children import run_workflow
 from mosaic.workflows.interpreter.control import run_do, run_for, run_fork, run_switch, run_try, run_while
 from mosaic.workflows.interpreter.data import run_emit, run_set
 from mosaic.workflows.interpreter.frame import Body, RunState
+from mosaic.workflows.interpreter.http import run_http
 from mosaic.workflows.interpreter.people import run_ask, run_listen, run_wait
 from mosaic.workflows.interpreter.top import compensations, execute
 from mosaic.workflows.steps import (

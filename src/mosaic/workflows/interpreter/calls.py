@@ -1,4 +1,4 @@
-"""Steps that act on the world, each through the tool door: tool, run, http."""
+"""Steps that act on the world, each through the tool door: tool, run."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,26 +10,23 @@ from mosaic.core.errors import (
     PolicyDenied,
     TimedOut,
     ToolFailed,
-    Unavailable,
 )
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.engine import RetryPolicy
-from mosaic.tools import ApprovalNeeded, ToolDeclaration, ToolResult
+from mosaic.tools import ApprovalNeeded, Toolbox, ToolDeclaration, ToolResult
 from mosaic.workflows.expressions import ShellTemplate, Template
 from mosaic.workflows.interpreter.frame import Here
 from mosaic.workflows.interpreter.paths import numbered, tag
 from mosaic.workflows.interpreter.people import decided
 from mosaic.workflows.interpreter.retrying import retry_policy
-from mosaic.workflows.steps import HttpStep, Retry, RunStep, SecretRef, ToolStep
+from mosaic.workflows.steps import Retry, RunStep, ToolStep
 
-__all__ = ["Command", "command_of", "run_command", "run_http", "run_run", "run_tool"]
+__all__ = ["Command", "call_tool", "command_of", "failed", "run_command", "run_run", "run_tool"]
 
 SHELL_TOOL = "shell.run"
-HTTP_TOOL = "http.request"
 
 _MOST_ENVIRONMENT = 120_000
 """Bytes of one environment variable: the kernel refuses more than 128 KiB."""
-_RETRYABLE_STATUSES = frozenset({408, 429, *range(500, 600)})
 
 
 async def call_tool(
@@ -40,10 +37,11 @@ async def call_tool(
     *,
     timeout_s: float | None = None,
     retry: Retry | None = None,
+    toolbox: Toolbox | None = None,
 ) -> ToolResult:
     """Call a tool through the door, waiting for a person if one has to answer first."""
     run = here.run
-    toolbox = run.toolbox
+    toolbox = toolbox or run.toolbox
     if timeout_s is not None:
         toolbox = toolbox.narrowed([ToolDeclaration(tool, timeout_s=timeout_s)])
     policy: RetryPolicy | None = retry_policy(retry) if retry is not None else None
@@ -76,11 +74,12 @@ async def run_tool(step: ToolStep, here: Here) -> JsonValue:
     name = numbered("call", tag(here.number))
     result = await call_tool(here, name, step.tool, arguments, timeout_s=step.timeout_s, retry=step.retry)
     if result.is_error:
-        raise _failed(step.tool, result)
+        raise failed(step.tool, result)
     return result.content
 
 
-def _failed(tool: str, result: ToolResult) -> ToolFailed | PolicyDenied:
+def failed(tool: str, result: ToolResult) -> ToolFailed | PolicyDenied:
+    """Return the error for a result that says it failed, or that a person said no."""
     content = result.content
     if isinstance(content, dict) and content.get("error") == "not_approved":
         return PolicyDenied(str(content.get("message")), tool=tool, approval=content.get("approval"))
@@ -155,7 +154,7 @@ async def run_command(
     result = await call_tool(here, name, SHELL_TOOL, arguments, timeout_s=timeout_s, retry=retry)
     content = result.content
     if not isinstance(content, dict) or "exit_code" not in content:
-        raise _failed(SHELL_TOOL, result)
+        raise failed(SHELL_TOOL, result)
     if content.get("timed_out"):
         raise TimedOut(f"`{command.shown}` took too long.", command=command.shown, **_output(content, result))
     return _output(content, result)
@@ -198,30 +197,3 @@ def _json(command: Command, output: JsonObject) -> JsonValue:
             f"`{command.shown}` did not print JSON: {error}.", command=command.shown, stdout=str(output["stdout"])[:500]
         ) from None
     return value
-
-
-async def run_http(step: HttpStep, here: Here) -> JsonValue:
-    """Make the request and check its status."""
-    scope = here.scope
-    url = step.url.evaluate_text(scope)
-    arguments: JsonObject = {"method": step.method, "url": url}
-    if step.headers:
-        arguments["headers"] = {name: _header(value, scope) for name, value in step.headers.items()}
-    if step.query:
-        arguments["query"] = {name: value.evaluate_text(scope) for name, value in step.query.items()}
-    if step.body is not None:
-        arguments["body"] = step.body.evaluate(scope)
-    if step.ok:
-        arguments["ok"] = list(step.ok)
-    name = numbered("request", tag(here.number))
-    result = await call_tool(here, name, HTTP_TOOL, arguments, timeout_s=step.timeout_s, retry=step.retry)
-    content = result.content
-    if not isinstance(content, dict) or "status" not in content:
-        raise _failed(HTTP_TOOL, result)
-    return content
-
-
-def _header(value: "Template | SecretRef", scope: Mapping[str, JsonValue]) -> JsonValue:
-    if isinstance(value, SecretRef):
-        return {"secret": value.name, "prefix": value.prefix}
-    return value.evaluate_text(scope)

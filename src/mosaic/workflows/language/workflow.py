@@ -17,6 +17,7 @@ from mosaic.workflows.language.shapes import (
     Choice,
     Dollars,
     Duration,
+    Flag,
     Key,
     ListOf,
     MapOf,
@@ -32,6 +33,7 @@ __all__ = ["WORKFLOW", "workflow_schema"]
 
 KINDS.update({kind.word: kind for kind in (*ACTIONS, *CONTROLS)})
 
+EFFECTS = ("read", "write", "exec", "network", "destructive")
 SCHEMA_ID = "urn:mosaic:schema:workflow:v1"
 
 
@@ -61,7 +63,7 @@ def _server(values: dict[str, Any], reading: Reading, node: MapNode, pointer: st
     if "command" in values and "url" in values:
         message = "A server has a `command` or a `url`, not both."
         reading.complain_at(join_pointer(pointer, "url"), message, "remove one")
-    for key, owner in (("env", "command"), ("headers", "url")):
+    for key, owner in (("env", "command"), ("confined", "command"), ("headers", "url")):
         if key in values and owner not in node.entries:
             reading.complain_at(join_pointer(pointer, key), f"`{key}` belongs to a server with a `{owner}`.")
     return McpServer(
@@ -69,6 +71,9 @@ def _server(values: dict[str, Any], reading: Reading, node: MapNode, pointer: st
         env=_literal(values.get("env", {}), reading, join_pointer(pointer, "env")),
         url=values.get("url"),
         headers=_literal(values.get("headers", {}), reading, join_pointer(pointer, "headers")),
+        trust_annotations=values.get("trust_annotations", False),
+        confined=values.get("confined", False),
+        start_timeout_s=values.get("start_timeout", 30.0),
     )
 
 
@@ -91,6 +96,7 @@ def _tool(values: dict[str, Any], reading: Reading, node: MapNode, pointer: str)
         reading.complain_at(
             join_pointer(pointer, "python"), "A tool comes from `mcp` or `python`, not both.", "remove one"
         )
+    function, file = _python(values.get("python"), reading, pointer)
     tool = values.get("tool")
     if tool == "*" and "mcp" not in values:
         reading.complain_at(
@@ -104,11 +110,24 @@ def _tool(values: dict[str, Any], reading: Reading, node: MapNode, pointer: str)
         server=values.get("mcp"),
         tool=None if tool == "*" else tool,
         all_of_server=tool == "*",
-        function=values.get("python"),
+        function=function,
+        file=file,
         risk=values.get("risk"),
         approval=values.get("approval"),
         timeout_s=values.get("timeout"),
+        effects=values.get("effects"),
+        retries=values.get("retries"),
     )
+
+
+def _python(written: str | None, reading: Reading, pointer: str) -> tuple[str | None, str | None]:
+    """Return function and file of `python`: ``module:function``, or ``file.py:function`` beside the workflow."""
+    place, _, function = (written or "").rpartition(":")
+    if not place.endswith(".py"):
+        return written, None
+    pointer = join_pointer(pointer, "python")
+    found = reading.content(place.removeprefix("file:"), reading.node_at(pointer), pointer)
+    return function, found[0] if found else None
 
 
 def _workspace(values: dict[str, Any], _reading: Reading, _node: MapNode, _pointer: str) -> WorkspaceEntry:
@@ -173,6 +192,9 @@ SERVER = Obj(
             "Its address, for streamable HTTP.",
         ),
         "headers": Key(MapOf(TEXT_OR_SECRET), "Headers of each request."),
+        "trust_annotations": Key(Flag(), "Take its word for which of its tools only read.", default=False),
+        "confined": Key(Flag(), "Keep the program from changing files outside the workspace.", default=False),
+        "start_timeout": Key(Duration(), "How long it may take to answer at first.", default="30s"),
     },
     _server,
     any_of=("command", "url"),
@@ -191,16 +213,18 @@ TOOL = Obj(
         ),
         "python": Key(
             Text(
-                "a function `module:name`",
-                pattern=r"[A-Za-z_][\w.]*:[A-Za-z_]\w*",
-                example="release.tools:publish",
+                "a function: `module:name`, or `file.py:name` beside the workflow",
+                pattern=r"(file:)?[\w./-]+:[A-Za-z_]\w*",
+                example="tools/release.py:publish",
             ),
-            "A Python function that the installation registered.",
+            "A Python function: `module:name` of the installation, or `file.py:name` of a file beside the workflow.",
         ),
         "risk": Key(
             Choice(RISK_CLASSES), "Its risk class; default: what it says itself, else `destructive`."
         ),
         "approval": Key(APPROVAL, "Who must approve each call."),
+        "effects": Key(ListOf(Choice(EFFECTS), single=True), "What it touches; default: its own word."),
+        "retries": Key(Flag(), "Whether a failure that is worth it is tried again; default: its own word."),
         "timeout": Key(Duration(), "How long a call may take.", default="30s"),
     },
     _tool,
