@@ -49,6 +49,7 @@ def test_silence_is_offline_and_no_free_place_is_busy(
     assert found is seen
 
 
+@pytest.mark.requirement("ENT-37")
 def test_the_figures_are_these_eight() -> None:
     agent = AgentStatus("a", None, "", "model", (), ON, None, 1, 4, "default", NOW, NOW)
     figures = metrics(

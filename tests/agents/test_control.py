@@ -14,6 +14,7 @@ pytestmark = pytest.mark.anyio
 SECRET = "ghp_" + "a1b2c3d4e5f6a7b8c9d0e1f2"
 
 
+@pytest.mark.requirement("MOZ-11", "MOZ-17", "STK-10")
 async def test_a_handoff_ends_the_job_with_a_checked_context(bench: Bench) -> None:
     bench.tools = [read]
     given = {"task": "Review it.", "kind": "implementation_to_verification", "files_to_read": ["calc.py"]}
@@ -46,6 +47,7 @@ async def test_a_handoff_ends_the_job_with_a_checked_context(bench: Bench) -> No
     assert len(await bench.events("agent.handoff")) == 1
 
 
+@pytest.mark.requirement("STK-10")
 async def test_the_model_knows_whom_it_may_hand_over_to_and_what_it_was_handed(bench: Bench) -> None:
     bench.model.will(says("Done."))
     spec = bench.spec(handoffs=("reviewer",))

@@ -44,6 +44,7 @@ def read(path: str) -> str:
     return f"content of {path}"
 
 
+@pytest.mark.requirement("MOZ-08", "MOZ-09", "MOZ-10", "MOZ-14", "MOZ-15", "MOZ-18")
 async def test_a_job_takes_its_turns_and_journals_every_move_with_the_effects_that_caused_it(
     bench: Bench,
 ) -> None:
@@ -153,6 +154,7 @@ async def test_a_tool_that_fails_is_the_models_to_handle(bench: Bench) -> None:
     assert said(texts(bench.model.asked[1], "tool"), "[error]", "The disk is on fire.")
 
 
+@pytest.mark.requirement("MOZ-19")
 async def test_an_unknown_outcome_ends_the_job(bench: Bench) -> None:
     @tool(name="pay", risk="read_only")
     def pay() -> str:
@@ -262,6 +264,7 @@ async def test_old_tool_results_are_left_out_when_the_conversation_grows_too_lar
     assert all("xxx" in message.parts[0].text for message in found.messages if message.role == "tool")  # type: ignore[union-attr]
 
 
+@pytest.mark.requirement("ENT-37", "MOZ-16")
 async def test_an_agent_at_work_counts_as_load_and_is_free_again_at_the_end(bench: Bench) -> None:
     seen: list[int] = []
 

@@ -65,6 +65,7 @@ async def register(database: Database, registry: AgentRegistry, ctx: Context, *s
             await registry.register(tx, ctx, spec)
 
 
+@pytest.mark.requirement("ENT-38")
 async def test_a_registered_agent_is_online_and_seen_by_its_own_tenant_only(
     database: Database, registry: AgentRegistry, ctx: Context
 ) -> None:
@@ -91,6 +92,7 @@ async def test_registering_again_renews_the_definition_and_is_journaled_once(
     assert [event.data["to"] for event in events] == ["online"]
 
 
+@pytest.mark.requirement("ENT-38")
 async def test_a_silent_agent_goes_offline_and_a_heartbeat_brings_it_back(
     database: Database, registry: AgentRegistry, ctx: Context, watch: Watch
 ) -> None:
@@ -103,6 +105,7 @@ async def test_a_silent_agent_goes_offline_and_a_heartbeat_brings_it_back(
     assert (await registry.agent(ctx, "coder")).availability is Availability.ONLINE
 
 
+@pytest.mark.requirement("ENT-38", "MAOS-07")
 async def test_availability_moves_are_checked_and_journaled(
     database: Database, registry: AgentRegistry, journal: Journal, ctx: Context
 ) -> None:
@@ -133,6 +136,7 @@ async def test_availability_moves_are_checked_and_journaled(
     ]
 
 
+@pytest.mark.requirement("ENT-37")
 async def test_load_counts_the_jobs_at_work_and_not_those_that_wait_for_people(
     database: Database, registry: AgentRegistry, conversations: Conversations, ctx: Context
 ) -> None:
@@ -163,6 +167,7 @@ async def test_load_counts_the_jobs_at_work_and_not_those_that_wait_for_people(
     }
 
 
+@pytest.mark.requirement("ENT-38", "MAOS-07", "STK-09")
 async def test_the_fittest_agent_is_found_first(
     database: Database, registry: AgentRegistry, conversations: Conversations, ctx: Context
 ) -> None:
@@ -207,6 +212,7 @@ async def test_a_conversation_is_read_back_whole_and_masked_by_its_tenant_only(
             await conversations.conversation(wrong, "run_1" if wrong is not ctx else "run_2", "build[2]/code")
 
 
+@pytest.mark.requirement("MOZ-19", "MAOS-07")
 async def test_the_end_of_a_run_ends_what_its_agents_were_doing(
     database: Database, conversations: Conversations, registry: AgentRegistry, journal: Journal, ctx: Context
 ) -> None:

@@ -8,6 +8,7 @@ from mosaic.agents.turns import TRANSITIONS, Trigger, TurnMachine, TurnState
 from mosaic.core.errors import Conflict
 
 
+@pytest.mark.requirement("MOZ-07", "MOZ-08", "MOZ-09", "MOZ-10", "MOZ-11", "MOZ-12", "MOZ-13")
 def test_a_job_with_a_tool_an_approval_and_a_handoff_goes_through_its_states() -> None:
     machine = TurnMachine("coder")
     path = [
@@ -25,6 +26,7 @@ def test_a_job_with_a_tool_an_approval_and_a_handoff_goes_through_its_states() -
 
 
 @pytest.mark.parametrize(("state", "trigger"), list(product(TurnState, Trigger)))
+@pytest.mark.requirement("MOZ-07")
 def test_what_the_table_does_not_hold_is_refused_and_names_both_states(
     state: TurnState, trigger: Trigger
 ) -> None:
@@ -42,6 +44,7 @@ def test_what_the_table_does_not_hold_is_refused_and_names_both_states(
     assert machine.take_unwritten() == []
 
 
+@pytest.mark.requirement("MOZ-19")
 def test_every_open_state_can_fail_and_be_cancelled_and_every_final_one_only_ends() -> None:
     for state in TurnState:
         leaves = {trigger for (before, trigger) in TRANSITIONS if before is state}

@@ -1,6 +1,7 @@
 """Many changes share one commit, and a bad one harms only itself."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Sequence
 
@@ -302,3 +303,29 @@ async def test_many_writers_of_both_kinds_get_through(database: Database, notes:
             group.create_task(alone(number))
             group.create_task(grouped(number + 1))
     assert await stored(database, notes) == list(range(60))
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_two_nodes_that_wait_for_each_other_both_get_through(database: Database, notes: Table) -> None:
+    other = Database(database.settings)
+    await database.committer.commit(
+        lambda tx: tx.send(insert(notes), [{"id": 1, "text": "0"}, {"id": 2, "text": "0"}])
+    )
+    meeting = threading.Barrier(2)
+
+    def unit(first: int, second: int, tx: SyncTransaction) -> None:
+        longer = notes.c.text + "x"
+        tx.execute(update(notes).where(notes.c.id == first).values(text=longer))
+        with contextlib.suppress(threading.BrokenBarrierError):
+            meeting.wait(5)  # both hold their first row now; later attempts find the barrier broken
+            meeting.abort()
+        tx.execute(update(notes).where(notes.c.id == second).values(text=longer))
+
+    async with asyncio.timeout(30):
+        await asyncio.gather(
+            database.committer.commit(lambda tx: unit(1, 2, tx)),
+            other.committer.commit(lambda tx: unit(2, 1, tx)),
+        )
+    await other.close()
+    async with database.transaction(read_only=True) as tx:
+        assert [row["text"] for row in await tx.rows(select(notes))] == ["0xx", "0xx"]

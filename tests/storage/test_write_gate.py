@@ -36,6 +36,25 @@ async def test_who_waits_too_long_is_told_and_leaves_the_line() -> None:
     assert await gate.acquire(1)
 
 
+async def test_a_long_line_that_moves_is_no_reason_to_give_up() -> None:
+    gate = WriteGate()
+    assert await gate.acquire(1)
+
+    async def hold(seconds: float) -> bool:
+        if not await gate.acquire(0.2):
+            return False
+        await asyncio.sleep(seconds)
+        gate.release()
+        return True
+
+    async with asyncio.timeout(20):
+        line = [asyncio.create_task(hold(0.05)) for _ in range(10)]  # half a second in all
+        thread = asyncio.create_task(asyncio.to_thread(gate.acquire_blocking, 0.2))
+        await asyncio.sleep(0)
+        gate.release()
+        assert await asyncio.gather(*line, thread) == [True] * 11
+
+
 async def test_a_cancelled_waiter_passes_on_a_turn_that_had_just_come() -> None:
     gate = WriteGate()
     assert await gate.acquire(1)

@@ -109,7 +109,7 @@ def invocation(ctx: Context, workspace: Path) -> Invocation:
 
 @pytest.fixture
 def invoked(ctx: Context, workspace: Path) -> Callable[..., Invocation]:
-    return lambda **changes: make_invocation(ctx, workspace, **changes)
+    return lambda **changes: make_invocation(ctx, **{"workspace": workspace, **changes})
 
 
 def make_invocation(ctx: Context, workspace: Path | None, **changes: Any) -> Invocation:

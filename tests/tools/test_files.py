@@ -40,7 +40,7 @@ async def test_a_file_is_written_read_edited_listed_and_deleted(
     listed = await content(list_files, invocation, pattern="**/*.py")
     assert listed["entries"] == [{"path": "src/new/app.py", "type": "file", "size_bytes": 12}]
     assert (await content(delete_file, invocation, path="src", recursive=True))["entries"] == 3
-    assert list(workspace.iterdir()) == []
+    assert os.listdir(workspace) == []
 
 
 @pytest.mark.parametrize(
@@ -242,10 +242,9 @@ async def test_a_directory_is_deleted_only_when_that_is_said_and_the_root_never(
     (workspace / "d" / "f").touch()
     with pytest.raises(InvalidInput, match="directory with entries"):
         await delete_file.call(invocation, {"path": "d"})
-    for path in (".", "./", "d/."):
-        if path != "d/.":
-            with pytest.raises(PermissionDenied, match="itself"):
-                await delete_file.call(invocation, {"path": path, "recursive": True})
+    for path in (".", "./", "./."):
+        with pytest.raises(PermissionDenied, match="itself"):
+            await delete_file.call(invocation, {"path": path, "recursive": True})
     assert (workspace / "d" / "f").exists()
 
 

@@ -209,8 +209,12 @@ class Bench:
         if "kind: Workflow" not in text:
             text = f"mosaic: v1\nkind: Workflow\nmetadata: {{name: test, version: 1.0.0}}\n{text}"
         (folder / "workflow.yaml").write_text(text)
-        for name, content in files.items():
-            (folder / name.replace("__", ".")).write_text(content)  # script__yaml=...
+        for name, content in files.items():  # script__yaml is script.yaml, files__data___yaml is files/data.yaml
+            if name.startswith("files__"):
+                name = name.replace("___", ".").replace("__", "/")
+            file = folder / name.replace("__", ".")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content)
         return self.load(folder / "workflow.yaml")
 
     async def start(

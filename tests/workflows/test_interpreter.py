@@ -1,26 +1,11 @@
 """Definitions executed by the real engine, on both databases: blocks, scopes, control words, failures."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from mosaic.core.errors import StepFailed
-from mosaic.events import Bus, Journal
-from mosaic.storage import BlobStore, Database
-from tests.workflows.bench import Bench, running_bench
+from tests.workflows.bench import Bench
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def bench(
-    database: Database, journal: Journal, bus: Bus, blobs: BlobStore, tmp_path: Path
-) -> AsyncIterator[Bench]:
-    work = tmp_path / "work"
-    work.mkdir()
-    async with running_bench(database, journal, bus, blobs, data_dir=tmp_path / "data", work=work) as bench:
-        yield bench
 
 
 async def failing(bench: Bench, text: str) -> StepFailed:

@@ -43,8 +43,9 @@ class SqliteBus(SharedBus):
         """Leave a notice."""
         tx.run(_PREPARED, [_PREPARED.row({"source": self.source, "topic": topic}) for topic in topics])
         self._written += 1
-        if self._written % _TRIM_EVERY == 0:
+        if self._written >= _TRIM_EVERY:
             tx.send(_TRIM)
+            self._written = 0
 
     def _errors(self) -> tuple[type[Exception], ...]:
         return (sqlite3.Error,)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy
-from sqlalchemy import Engine
+from sqlalchemy import Engine, Row
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -69,7 +69,7 @@ class Database:
         self.committer = GroupCommitter(
             lambda: make_committer_engine(settings),
             gate=self._gate,
-            translate=self._translate,
+            translate=self._translate_blocking,
             refuse_nested=self._refuse_nested,
             turn_timeout_s=settings.busy_timeout_ms / 1000,
         )
@@ -204,12 +204,25 @@ class Database:
         return self._translate(error) or error
 
     async def _postgres_holder(self) -> str | None:
-        with contextlib.suppress(sqlalchemy.exc.SQLAlchemyError, OSError):
+        with contextlib.suppress(sqlalchemy.exc.SQLAlchemyError):
             async with self._engine.connect() as connection:
-                row = (await connection.execute(_OLDEST_TRANSACTION)).first()
-                if row is not None:
-                    return f"{row.application_name or 'a client'} (backend {row.pid}, {row.state})"
+                return _named((await connection.execute(_OLDEST_TRANSACTION)).first())
         return None
+
+    def _translate_blocking(self, error: BaseException) -> MosaicError | None:
+        if self.dialect == "sqlite" or not is_lock_conflict(error):
+            return self._translate(error)
+        engine, holder = self.sync_engine(poolclass=sqlalchemy.pool.NullPool), None
+        with contextlib.suppress(sqlalchemy.exc.SQLAlchemyError), engine.connect() as connection:
+            holder = _named(connection.execute(_OLDEST_TRANSACTION).first())
+        engine.dispose()
+        return translate(error, where=self.where, holder=holder)
+
+
+def _named(session: Row[Any] | None) -> str | None:
+    if session is None:
+        return None
+    return f"{session.application_name or 'a client'} (backend {session.pid}, {session.state})"
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:

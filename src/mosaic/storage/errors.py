@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mosaic.core.errors import Conflict, MosaicError, StorageFull, Unavailable
 
-__all__ = ["Duplicate", "Refused", "is_lock_conflict", "translate", "translate_os_error"]
+__all__ = ["Duplicate", "Refused", "is_crossed", "is_lock_conflict", "translate", "translate_os_error"]
 
 _FULL_HINT = "Free some space and try again; nothing of this change was written."
 _SQLITE_LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
@@ -25,7 +25,8 @@ _SQLITE_UNREACHABLE = (
     "SQLITE_NOTADB",
     "SQLITE_CORRUPT",
 )
-_PG_LOCKED = ("55P03", "40P01", "40001")
+_PG_CROSSED = ("40P01", "40001")
+_PG_LOCKED = ("55P03", *_PG_CROSSED)
 # Classes 08 connection, 53 resources, 57 operator intervention, 58 system error.
 _PG_UNREACHABLE = ("08", "53", "57", "58", "28", "3D")
 _UNIQUE = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_ROWID", "23505")
@@ -57,6 +58,11 @@ def is_lock_conflict(error: BaseException) -> bool:
     """Say whether another writer was in the way."""
     name, state = _codes(error)
     return name.startswith(_SQLITE_LOCKED) or state in _PG_LOCKED
+
+
+def is_crossed(error: BaseException) -> bool:
+    """Say whether two writers waited for each other, so that the same change may succeed now."""
+    return _codes(error)[1] in _PG_CROSSED
 
 
 def _cannot_connect(error: BaseException) -> bool:

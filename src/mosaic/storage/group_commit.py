@@ -16,11 +16,14 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from mosaic.core.errors import Fenced, StorageFull, Unavailable
+from mosaic.storage.errors import is_crossed
 from mosaic.storage.transaction import SyncTransaction
 from mosaic.storage.wire import DRIVER_ERRORS, Wire, open_wire
 from mosaic.storage.write_gate import WriteTurns
 
 __all__ = ["GroupCommitter"]
+
+_ATTEMPTS = 3
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -195,20 +198,19 @@ class GroupCommitter:
             self._gate.release()
 
     def _attempt_in_turn(self, batch: list[_Waiting[Any]]) -> BaseException | None:
-        try:
-            self._transact(batch)
-        except Exception as error:  # noqa: BLE001  # a worker: every error goes to the caller it belongs to
-            if not self._recover(error):
-                return self._translate(error) or error
-        else:
-            return None
-        # Units are re-runnable, so a connection that died, even during its commit, costs another attempt.
-        try:
-            self._transact(batch)
-        except Exception as error:  # noqa: BLE001  # as above
-            self._recover(error)
-            return self._translate(error) or error
-        return None
+        error: Exception | None = None
+        for _ in range(_ATTEMPTS):
+            try:
+                self._transact(batch)
+            except Exception as failure:  # noqa: BLE001  # a worker: every error goes to the caller it belongs to
+                error = failure
+            else:
+                return None
+            # Units are re-runnable: a connection that died, even during its commit, or two writers that waited
+            # for each other cost no more than another attempt.
+            if not self._recover(error) and not is_crossed(error):
+                break
+        return self._translate(error) or error if error else None
 
     def _transact(self, batch: list[_Waiting[Any]]) -> None:
         wire = self._connect()

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,11 +52,9 @@ class DataLock:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise translate_os_error(error, where=str(self._path)) from error
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(file):
             os.close(file)
-            raise self._locked() from None
+            raise self._locked()
         self._file = file
         self.announce(address)
 
@@ -86,6 +85,19 @@ class DataLock:
             hint = f"It answers on {owner.address}; use that, or end the process first."
         pid, address = (owner.pid, owner.address) if owner else (None, None)
         return Locked(f"The data in {self._path.parent} is in use{by}.", hint=hint, pid=pid, address=address)
+
+
+def _taken(file: int) -> bool:
+    """Take the lock; False when someone has it."""
+    for pause_s in (0.01, 0.02, 0.05, 0.1, None):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if pause_s is not None:
+                time.sleep(pause_s)  # `read_owner` of another process holds it for an instant
+        else:
+            return True
+    return False
 
 
 def read_owner(data_dir: Path) -> LockOwner | None:

@@ -17,10 +17,10 @@ class WriteTurns(Protocol):
     """Who may write now."""
 
     async def acquire(self, timeout_s: float) -> bool:
-        """Wait for the turn in an event loop; False when `timeout_s` passed without it."""
+        """Wait for the turn in an event loop; False when one holder kept it for `timeout_s`."""
 
     def acquire_blocking(self, timeout_s: float) -> bool:
-        """Wait for the turn in a thread; False when `timeout_s` passed without it."""
+        """Wait for the turn in a thread; False when one holder kept it for `timeout_s`."""
 
     def release(self) -> None:
         """Pass the turn on."""
@@ -65,6 +65,7 @@ class WriteGate:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held = False
+        self._turns = 0
         self._waiting: deque[_Waiter] = deque()
 
     def _enter(self, loop: asyncio.AbstractEventLoop | None) -> _Waiter | None:
@@ -89,25 +90,33 @@ class WriteGate:
         if waiter is None:
             return True
         try:
-            await waiter.wait(timeout_s)
+            while True:
+                turns = self._turns
+                await waiter.wait(timeout_s)
+                # A long line that moves is no reason to give up; a holder that does not let go is.
+                if waiter.granted or turns == self._turns:
+                    return self._leave(waiter)
         except BaseException:
             # Cancelled while waiting: a turn that came in the same moment goes to the next one.
             if self._leave(waiter):
                 self.release()
             raise
-        return self._leave(waiter)
 
     def acquire_blocking(self, timeout_s: float) -> bool:
         """Wait for the turn in a thread."""
         waiter = self._enter(None)
         if waiter is None:
             return True
-        waiter.wait_blocking(timeout_s)
-        return self._leave(waiter)
+        while True:
+            turns = self._turns
+            waiter.wait_blocking(timeout_s)
+            if waiter.granted or turns == self._turns:
+                return self._leave(waiter)
 
     def release(self) -> None:
         """Pass the turn on."""
         with self._lock:
+            self._turns += 1
             while self._waiting:
                 waiter = self._waiting.popleft()
                 waiter.granted = True

@@ -50,9 +50,9 @@ class Confined:
             return _read(directory, name, path, limit_bytes)
 
     def mode(self, path: str) -> int | None:
-        """Return the mode of what is at `path`; None when nothing is."""
+        """Return the mode of what is at `path`, a link not followed; None when nothing is."""
         try:
-            with self.parent(path) as (directory, name), _explained(path):
+            with self.parent(path, follow_last=False) as (directory, name), _explained(path):
                 return os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
         except NotFound:
             return None

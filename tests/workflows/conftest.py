@@ -1,0 +1,20 @@
+"""A node with everything a workflow needs, on both databases."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from mosaic.events import Bus, Journal
+from mosaic.storage import BlobStore, Database
+from tests.workflows.bench import Bench, running_bench
+
+
+@pytest.fixture
+async def bench(
+    database: Database, journal: Journal, bus: Bus, blobs: BlobStore, tmp_path: Path
+) -> AsyncIterator[Bench]:
+    work = tmp_path / "work"
+    work.mkdir()
+    async with running_bench(database, journal, bus, blobs, data_dir=tmp_path / "data", work=work) as bench:
+        yield bench
