@@ -98,7 +98,7 @@ async def test_a_firing_starts_its_handler_once_however_often_it_is_looked_for(c
     assert await engine._schedules.fire_due() == 0
     clock.time = datetime(2030, 1, 1, 12, 5, 1, tzinfo=UTC)
     counts = await asyncio.gather(*(engine._schedules.fire_due() for _ in range(4)))
-    assert sum(counts) == 1
+    assert sum(counts) <= 1  # the engine's own watch may have been faster
     firing = "schedule/t1/nightly/2030-01-01T12:05:00Z"
     await engine.wait(firing, timeout_s=WAIT_S)
     assert fired == [(firing, "t1", {"a": 1})]

@@ -41,15 +41,15 @@ async def test_a_long_line_that_moves_is_no_reason_to_give_up() -> None:
     assert await gate.acquire(1)
 
     async def hold(seconds: float) -> bool:
-        if not await gate.acquire(0.2):
+        if not await gate.acquire(1.0):
             return False
         await asyncio.sleep(seconds)
         gate.release()
         return True
 
     async with asyncio.timeout(20):
-        line = [asyncio.create_task(hold(0.05)) for _ in range(10)]  # half a second in all
-        thread = asyncio.create_task(asyncio.to_thread(gate.acquire_blocking, 0.2))
+        line = [asyncio.create_task(hold(0.12)) for _ in range(10)]  # longer than anyone waits for one holder
+        thread = asyncio.create_task(asyncio.to_thread(gate.acquire_blocking, 1.0))
         await asyncio.sleep(0)
         gate.release()
         assert await asyncio.gather(*line, thread) == [True] * 11

@@ -27,6 +27,10 @@ def git(workspace: Path, *arguments: str) -> str:
     return done.stdout
 
 
+def plain_diff(workspace: Path) -> None:
+    subprocess.run(["git", "diff"], cwd=workspace, capture_output=True, check=False)
+
+
 @pytest.fixture
 def repository(workspace: Path) -> Path:
     git(workspace, "init", "--quiet", "--initial-branch=main")
@@ -34,7 +38,7 @@ def repository(workspace: Path) -> Path:
     (workspace / "old").write_text("old\n")
     git(workspace, "add", "--all")
     git(workspace, "commit", "--quiet", "-m", "first")
-    (workspace / "app.py").write_text("two\n")
+    (workspace / "app.py").write_text("two two\n")
     (workspace / "new").write_text("new\n")
     (workspace / "old").unlink()
     return workspace
@@ -49,7 +53,7 @@ async def test_status_diff_and_log_show_the_work(invocation: Invocation, reposit
     status = await output(git_status, invocation)
     assert status.splitlines() == ["## main", " M app.py", " D old", "?? new"]
     diff = await output(git_diff, invocation)
-    assert "-one\n+two\n" in diff
+    assert "-one\n+two two\n" in diff
     assert "+new\n" in diff, "new files are part of a diff"
     assert "-old\n" in diff
     assert "app.py" not in await output(git_diff, invocation, path="new")
@@ -94,7 +98,7 @@ async def test_a_hostile_configuration_executes_nothing(
         git(repository, "config", switch, "true")
     for hook in ("post-index-change", "pre-commit", "reference-transaction"):
         (repository / ".git" / "hooks" / hook).symlink_to(trap)
-    subprocess.run(["git", "diff"], cwd=repository, capture_output=True, check=False)
+    plain_diff(repository)
     assert marks.exists(), "the traps do work when plain git is used"
     marks.unlink()
     assert "+two" in await output(git_diff, invocation)

@@ -44,11 +44,11 @@ async def sh(workspace: Path, script: str, *, timeout_s: float = 30.0, **options
 
 def alive(marker: str) -> list[int]:
     """Processes with `marker` among their arguments."""
-    found = []
-    for process in psutil.process_iter(["pid", "cmdline", "status"]):
-        if process.info["status"] != psutil.STATUS_ZOMBIE and marker in (process.info["cmdline"] or []):
-            found.append(process.info["pid"])
-    return found
+    return [
+        process.info["pid"]
+        for process in psutil.process_iter(["pid", "cmdline", "status"])
+        if process.info["status"] != psutil.STATUS_ZOMBIE and marker in (process.info["cmdline"] or [])
+    ]
 
 
 async def gone(marker: str) -> None:
@@ -111,7 +111,7 @@ async def test_what_cannot_be_started_says_why(workspace: Path) -> None:
     environment = clean_environment(workspace.with_name("run_1.scratch"))
     with pytest.raises(ToolFailed, match="Cannot start no-such-program: No such file"):
         await run_command(("no-such-program",), cwd=workspace, environment=environment, timeout_s=5)
-    with pytest.raises(ToolFailed, match="Cannot enter .*absent: No such file"):
+    with pytest.raises(ToolFailed, match=r"Cannot enter .*absent: No such file"):
         await run_command(("ls",), cwd=workspace / "absent", environment=environment, timeout_s=5)
     with pytest.raises(InvalidInput, match="NUL"):
         await run_command(("ls", "a\0b"), cwd=workspace, environment=environment, timeout_s=5)
@@ -130,7 +130,7 @@ async def test_files_outside_can_be_read_at_most(workspace: Path, tmp_path: Path
     done = await sh(workspace, script)
     assert done.stdout.text == "untouchedinside\nhome\n"
     assert outside.read_text() == "untouched"
-    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(("new", "here"))) == []
+    assert {"new", "here"}.isdisjoint(os.listdir(tmp_path))
 
 
 @pytest.mark.skipif(confinement_version() < 6, reason="this kernel cannot keep signals in")
@@ -167,7 +167,7 @@ async def test_a_command_ends_when_its_time_is_up_also_when_it_does_not_want_to(
 )
 async def test_what_a_command_leaves_behind_ends_with_it(workspace: Path, how: str) -> None:
     marker = f"86{os.getpid()}2"
-    done = await sh(workspace, f"{how.format(marker)} echo done")
+    done = await sh(workspace, f"{how.format(marker)}\necho done")
     assert done.stdout.text == "done\n"
     assert alive(marker) == []
 

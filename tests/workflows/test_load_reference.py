@@ -10,8 +10,8 @@ from jsonschema import Draft7Validator
 from ruamel.yaml import YAML
 
 from mosaic.workflows import check, load, render_problems, workflow_schema
-from mosaic.workflows.language.common_keys import error_codes
 from mosaic.workflows.functions import FUNCTIONS
+from mosaic.workflows.language.common_keys import error_codes
 from mosaic.workflows.language.step_shapes import KINDS
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "workflows.md"
@@ -80,7 +80,9 @@ def completed(snippet: str) -> str:
 
 
 @pytest.mark.parametrize("snippet", [pytest.param(text, id=f"line-{line}") for line, text in SNIPPETS])
-def test_every_snippet_of_the_reference_loads_and_pleases_the_editors_schema(folder: Path, snippet: str) -> None:
+def test_every_snippet_of_the_reference_loads_and_pleases_the_editors_schema(
+    folder: Path, snippet: str
+) -> None:
     file = folder / "workflow.yaml"
     file.write_text(completed(snippet))
     assert render_problems(check(file)) == ""

@@ -21,8 +21,18 @@ __all__ = ["git_diff", "git_log", "git_status"]
 _LIMITS = OutputLimits(head_bytes=60_000, tail_bytes=4_000, spool_bytes=4_000_000)
 _REVISION = r"^[A-Za-z0-9_][A-Za-z0-9_./~^@{}-]*$"
 Revision = Annotated[str | None, Field(pattern=_REVISION, max_length=200, description="A commit or branch.")]
-# The index is copied: git marks new files in the copy, so that a diff shows them and nothing is changed.
-_DIFF = 'cp "$(git rev-parse --git-path index)" "$GIT_INDEX_FILE" && git add --all --intent-to-add . && exec git "$@"'
+# Git marks new files in a copy of the index, so that a diff shows them and nothing is changed. Even that makes an
+# object, which goes beside the copy.
+_DIFF = """
+set -e
+at() { ( unset GIT_INDEX_FILE; git rev-parse --path-format=absolute --git-path "$1" ) }
+index="$(at index)"; objects="$(at objects)"
+if [ -f "$index" ]; then cp "$index" "$GIT_INDEX_FILE"; fi
+mkdir "$GIT_INDEX_FILE.objects"
+export GIT_ALTERNATE_OBJECT_DIRECTORIES="\\"$objects\\"" GIT_OBJECT_DIRECTORY="$GIT_INDEX_FILE.objects"
+git add --all --intent-to-add .
+exec git "$@"
+"""
 
 
 @tool(
@@ -121,6 +131,7 @@ async def _git(invocation: Invocation, *arguments: str, with_new_files: bool = F
         )
     finally:
         index.unlink(missing_ok=True)
+        shutil.rmtree(f"{index}.objects", ignore_errors=True)
 
 
 async def _result(invocation: Invocation, done: Finished) -> ToolResult:

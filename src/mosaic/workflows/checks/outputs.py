@@ -130,7 +130,7 @@ def _answer(names: tuple[str, ...], agents: Mapping[str, AgentEntry]) -> Known:
     if any(name in agents and agents[name].spec.acp for name in names):
         return UNKNOWN  # a coding agent says what it says
     schemas = [agents[name].spec.output_schema for name in names if name in agents]
-    if len(schemas) != len(names) or any(schema != schemas[0] for schema in schemas):
+    if not schemas or len(schemas) != len(names) or any(schema != schemas[0] for schema in schemas):
         return UNKNOWN
     return TEXT if schemas[0] is None else _known(schemas[0])
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
+from mosaic.core import errors
 from mosaic.core.errors import MosaicError
 from mosaic.core.money import Money
 from mosaic.workflows.action_steps import SecretRef
@@ -40,15 +41,15 @@ __all__ = [
 ]
 
 
+_OF_TOOLS = ("invalid_arguments", "unknown_tool")  # errors of the tools room that a step can meet
+_NEVER_CAUGHT = frozenset({"cancelled", "fenced"})
+
+
 def error_codes() -> tuple[str, ...]:
-    """Return the codes of every error that a clause may name, sorted."""
-    found = {"internal_error"}
-    stack = list(MosaicError.__subclasses__())
-    while stack:
-        kind = stack.pop()
-        found.add(kind.code)
-        stack.extend(kind.__subclasses__())
-    return tuple(sorted(found - {"cancelled", "fenced"}))
+    """Return the codes of the errors that a clause may name, sorted; the same whatever else is imported."""
+    kinds = [getattr(errors, name) for name in errors.__all__]
+    codes = {kind.code for kind in kinds if isinstance(kind, type) and issubclass(kind, MosaicError)}
+    return tuple(sorted((codes | {*_OF_TOOLS}) - _NEVER_CAUGHT))
 
 
 CODES = Named(
