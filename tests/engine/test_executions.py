@@ -157,7 +157,7 @@ async def test_a_wait_ends_in_time_and_the_execution_goes_on(launch, ctx):
 
     engine = await launch(patient=patient)
     await engine.start(ctx, execution_id="e1", run_id="r1", handler="patient", input={})
-    with pytest.raises(TimedOut, match="still running after"):
+    with pytest.raises(TimedOut, match="had not ended after"):
         await engine.wait("e1", timeout_s=0.05)
     go.set()
     assert (await engine.wait("e1", timeout_s=WAIT_S)).output == "done"

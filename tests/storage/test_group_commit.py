@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import sqlite3
 import threading
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
-from sqlalchemy import (
+from sqlalchemy import Boolean, Float, column, table, (
     Column,
     Integer,
     MetaData,
@@ -23,7 +25,7 @@ from sqlalchemy import (
 )
 
 from mosaic.core.errors import Fenced, Unavailable
-from mosaic.storage import Database, Duplicate, Prepared, SyncTransaction, Transaction
+from mosaic.storage import Database, Duplicate, Prepared, SyncTransaction, Transaction, UtcDateTime, stored_time
 
 pytestmark = pytest.mark.anyio
 
@@ -303,6 +305,82 @@ async def test_many_writers_of_both_kinds_get_through(database: Database, notes:
             group.create_task(alone(number))
             group.create_task(grouped(number + 1))
     assert await stored(database, notes) == list(range(60))
+
+
+async def test_a_prepared_statement_takes_and_gives_every_simple_value(database: Database) -> None:
+    kinds = Table(
+        "kinds",
+        MetaData(),
+        Column("id", Integer, primary_key=True),
+        Column("text", Text),
+        Column("number", Float),
+        Column("flag", Boolean),
+        Column("at", UtcDateTime),
+    )
+    engine = database.sync_engine()
+    kinds.metadata.create_all(engine)
+    engine.dispose()
+    names = [column.name for column in kinds.c]
+    write = Prepared(insert(kinds).values({name: bindparam(f"_{name}") for name in names}), database.dialect)
+    moment = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
+    given = [
+        {"_id": 1, "_text": "it's 50% $1 ä€😀\n", "_number": 1.5, "_flag": True, "_at": moment},
+        {"_id": -(2**31), "_text": None, "_number": None, "_flag": None, "_at": None},
+    ]
+    rows = [write.row(row | {"_at": row["_at"] and stored_time(moment, database.dialect)}) for row in given]
+    await database.committer.commit(lambda tx: tx.run(write, rows))
+    async with database.transaction(read_only=True) as tx:
+        found = await tx.rows(select(kinds).order_by(kinds.c.id.desc()))
+    assert [{f"_{name}": row[name] for name in names} for row in found] == given
+
+
+async def test_a_batch_larger_than_any_buffer_is_written_whole(database: Database, notes: Table) -> None:
+    prepared = Prepared(insert(notes).values(id=bindparam("id"), text=bindparam("text")), database.dialect)
+    rows = [prepared.row({"id": number, "text": "x" * 10_000}) for number in range(1000)]
+    async with asyncio.timeout(60):
+        await database.committer.commit(lambda tx: tx.run(prepared, rows))
+    assert len(await stored(database, notes)) == 1000
+
+
+async def test_a_prepared_statement_that_fails_leaves_the_committer_usable(
+    database: Database, notes: Table
+) -> None:
+    missing = Prepared(insert(table("missing", column("id"))).values(id=bindparam("id", type_=Integer)), database.dialect)
+    prepared = Prepared(insert(notes).values(id=bindparam("id"), text=bindparam("text")), database.dialect)
+    with pytest.raises((sqlite3.Error, psycopg.Error), match="missing"):
+        await database.committer.commit(lambda tx: tx.run(missing, [(1,)]))
+    with pytest.raises(Duplicate):
+        await database.committer.commit(lambda tx: tx.run(prepared, [(1, "a"), (1, "b")]))
+    await database.committer.commit(lambda tx: tx.run(prepared, [(1, "a")]))
+    assert await stored(database, notes) == [1]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_frozen_batch_is_idle_in_its_transaction_so_that_the_server_can_end_it(
+    database: Database, notes: Table
+) -> None:
+    prepared = Prepared(insert(notes).values(id=bindparam("id"), text=bindparam("text")), database.dialect)
+    ask = Prepared(select(func.count()).select_from(notes), database.dialect)
+    url = database.sync_url.set(drivername="postgresql").render_as_string(hide_password=False)
+    states: list[tuple[str, ...]] = []
+
+    def unit(tx: SyncTransaction) -> None:
+        for step in (
+            lambda: tx.ask(ask),
+            lambda: tx.send(insert(notes).values(id=1, text="x")),
+            lambda: tx.run(prepared, [(2, "x")]),
+            lambda: tx.ask(ask),
+        ):
+            step()
+            with psycopg.connect(url, autocommit=True) as other:
+                found = other.execute(
+                    "SELECT DISTINCT state FROM pg_stat_activity WHERE datname = current_database() "
+                    "AND application_name = 'mosaic' AND xact_start IS NOT NULL"
+                )
+                states.append(tuple(str(row[0]) for row in found))
+
+    await database.committer.commit(unit)
+    assert states == [("idle in transaction",)] * 4
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

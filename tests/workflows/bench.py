@@ -1,7 +1,7 @@
 """Workflows on a real engine, journal, tool door and scripted models: what the application composes, in small."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,7 +41,7 @@ TEST_TOOLS = ("note", "gate", "flaky", "refuse", "hang", "drop")
 CTX = Context(tenant="t1", project="p1", actor=Actor("user", "u1"))
 WAIT_S = 60.0
 SETTINGS = EngineSettings(
-    queues={"agents": QueueLimits(per_tenant_concurrency=8)},
+    queues={"agents": QueueLimits(per_tenant_concurrency=64, per_node_concurrency=64)},
     heartbeat_s=0.3,
     lease_ttl_s=2.0,
     drain_s=1.0,
@@ -228,9 +228,11 @@ class Bench:
         options: JsonObject | None = None,
     ) -> None:
         """Start a run."""
-        async with self.database.transaction() as tx:
-            await self.cost.open_budget(tx, CTX, run_id, root_run_id=parent, usd=usd)
-            await self.engine.set_retry_budget(tx, CTX, run_id, definition.limits.retries)
+        if not await self.engine.executions(CTX, run_id):
+            async with self.database.transaction() as tx:
+                limit = usd or definition.limits.usd
+                await self.cost.open_budget(tx, CTX, run_id, root_run_id=parent, usd=limit)
+                await self.engine.set_retry_budget(tx, CTX, run_id, definition.limits.retries)
         workspace = None
         if definition.workspace is not None:
             source = self.folders[definition.content_hash] / definition.workspace.source
@@ -351,12 +353,15 @@ async def running_bench(
     data_dir: Path,
     work: Path,
     settings: EngineSettings = SETTINGS,
-    environment: Mapping[str, str] | None = None,
+    preload: Sequence[Path] = (),
 ) -> AsyncIterator[Bench]:
-    """Compose the rooms, launch the engine, and shut it down in the end."""
+    """Compose the rooms, launch the engine, and shut it down in the end.
+
+    What an earlier process left running goes on at once, so its definitions must be in `preload`.
+    """
     redactor = Redactor()
     engine = Engine(database, journal, bus, settings)
-    providers = ProviderRegistry(redactor=redactor, environment=environment or {})
+    providers = ProviderRegistry(redactor=redactor, environment={})
     cost = Cost(database)
     approvals = Approvals(database, journal, engine)
     door = ToolDoor(approvals, redactor=redactor, blobs=blobs)
@@ -385,6 +390,8 @@ async def running_bench(
     engine.register("agent", AgentHandler(services, runner))
     bench = Bench(engine, journal, database, approvals, cost, providers, definitions, worktrees, work)
     children.bench = bench
+    for path in preload:
+        bench.load(path)
     await engine.launch()
     try:
         yield bench

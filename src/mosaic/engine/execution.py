@@ -12,7 +12,7 @@ from mosaic.core.values import JsonObject, JsonValue
 from mosaic.engine.effects import Effects
 from mosaic.engine.retries import sleep_until
 from mosaic.engine.schemas import ExecutionResult, ExecutionStatus, Signal
-from mosaic.engine.scope import Halt, RunScope, background
+from mosaic.engine.scope import Halt, RecordedEffects, RunScope, background
 
 __all__ = ["Execution", "ExecutionHost", "Handler"]
 
@@ -87,6 +87,10 @@ class Execution:
         self.effects = Effects(scope, path)
         self.attempt: int = scope.attempt
         self.cancelled = cancelled
+
+    def known(self, path: str) -> RecordedEffects | None:
+        """Return what is recorded at a path and below, when this execution knows without looking."""
+        return self._scope.known(path)
 
     @property
     def path(self) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 
 from mosaic.core.ids import new_id
-from mosaic.engine.nodes import BEAT, DEAD_AMONG, DECLARE_DEAD, ENTER
+from mosaic.engine.nodes import BEAT, DEAD_AMONG, DECLARE_DEAD, ENTER, session_name
 from mosaic.engine.schemas import EngineSettings
 
 __all__ = ["Lease", "exit_process", "new_node_id"]
@@ -74,7 +74,7 @@ class Lease:
 
     def enter(self) -> None:
         """Write this node's row, then keep it beating. Blocks for the first heartbeat."""
-        with self._connect() as connection:
+        with self._connect("mosaic lease") as connection:
             connection.execute(
                 ENTER,
                 {
@@ -110,13 +110,13 @@ class Lease:
             thread.join()
         self._threads.clear()
 
-    def _connect(self) -> "psycopg.Connection[Any]":
+    def _connect(self, name: str) -> "psycopg.Connection[Any]":
         ttl_ms = int(self._settings.lease_ttl_s * 1000)
         return psycopg.connect(
             self._conninfo,
             autocommit=True,
             connect_timeout=max(2, int(self._settings.lease_ttl_s)),
-            application_name="mosaic lease",
+            application_name=name,
             options=f"-c statement_timeout={ttl_ms} -c lock_timeout={ttl_ms}",
         )
 
@@ -125,7 +125,7 @@ class Lease:
         while not self._stop.is_set():
             started = time.monotonic()
             try:
-                connection = connection or self._connect()
+                connection = connection or self._connect(session_name(self._node_id))
                 alive = connection.execute(BEAT, {"id": self._node_id}).fetchone()
             except psycopg.Error as error:
                 log.warning("the heartbeat could not be written: %s", error)
@@ -153,7 +153,7 @@ class Lease:
             if self._stop.is_set():
                 break
             try:
-                connection = connection or self._connect()
+                connection = connection or self._connect("mosaic sweep")
                 self._sweep_once(connection)
             except psycopg.Error as error:
                 log.warning("dead nodes could not be looked for: %s", error)

@@ -26,7 +26,7 @@ from mosaic.engine.results import Results
 from mosaic.engine.runner import Runner
 from mosaic.engine.schedules import Schedules
 from mosaic.engine.schemas import EngineSettings, ExecutionResult, NodeInfo, Signal
-from mosaic.engine.scope import background
+from mosaic.engine.scope import RecordedEffects, background
 from mosaic.engine.signals import Signals
 from mosaic.engine.topics import CANCELLATIONS, NODES
 from mosaic.events import Bus, Journal
@@ -81,7 +81,7 @@ class Node:
         self.id = _SQLITE_NODE if self._is_sqlite else new_node_id(settings.node_id)
         self.runner = Runner(
             database, journal, bus, repository, settings,
-            node=self.id, handlers=handlers, host=self, clock=clock,
+            node=self.id, handlers=handlers, host=self, results=results, clock=clock,
         )  # fmt: skip
         self._engine: SqlEngine = make_dispatch_engine(database)
         self.runtime = DbosRuntime(
@@ -103,6 +103,7 @@ class Node:
                 self._lock.acquire()
             else:
                 await self._join()
+            self._results.runs_here = self.runner.has
             await self.runtime.launch()
             await self._reconcile(older_than_s=0.0 if self._is_sqlite else _LOST_AFTER_S)
             if self._lease is not None:
@@ -172,8 +173,13 @@ class Node:
 
     # Starting
 
-    async def start(self, row: ExecutionRow, *, tx: Transaction | None = None) -> None:
-        """Write an execution and start it; on commit, when it is written in the caller's transaction."""
+    async def start(
+        self, row: ExecutionRow, *, tx: Transaction | None = None, recorded: RecordedEffects | None = None
+    ) -> None:
+        """Write an execution and start it; on commit, when it is written in the caller's transaction.
+
+        When `recorded` is given, it is all that the journal has for this execution.
+        """
         if self._stopping:
             raise Unavailable("This node is stopping.", hint="Start it on another node.")
         if row.handler not in self._handlers:
@@ -190,8 +196,8 @@ class Node:
         _require_same(stored, row)
         if stored.is_final:
             return
-        if stored is row and row.queue is None:
-            self.runner.expect(row)
+        if stored is row:
+            self.runner.expect(row, recorded=recorded)
         try:
             await self.dispatch.send(stored)
         except BaseException:
@@ -199,8 +205,6 @@ class Node:
             raise
 
     async def _start_in(self, tx: Transaction, row: ExecutionRow) -> None:
-        if await self._repository.is_cancelled(tx, row.tenant_id, row.run_id):
-            row.status, row.error_code, row.finished_at = "cancelled", "cancelled", row.created_at
         stored = await self._repository.enter_in(tx, row)
         _require_same(stored, row)
         if not stored.is_final:
@@ -236,7 +240,9 @@ class Node:
                 correlation=ctx.correlation, causation=ctx.causation, queue=queue, priority=priority,
                 status="queued", created_at=created_at,
                 deadline_at=created_at + timedelta(seconds=deadline_s) if deadline_s is not None else None,
-            )
+            ),
+            # Right for a child that is written now: nobody has recorded anything for it since we looked.
+            recorded=parent.known(path),
         )  # fmt: skip
 
     async def wait(self, execution_id: str) -> ExecutionResult:

@@ -21,6 +21,7 @@ __all__ = [
     "forget_old",
     "list_nodes",
     "resign",
+    "session_name",
 ]
 
 # For psycopg: the heartbeat must not depend on an engine or a pool.
@@ -29,20 +30,37 @@ ENTER = (
     " VALUES (%(id)s, %(host)s, %(pid)s, %(app_version)s, now(), now(), false)"
 )
 BEAT = "UPDATE executor SET beat = now() WHERE id = %(id)s AND NOT dead RETURNING id"
+# A node is dead when its lease is over; after half of it already when its session is gone too, as it is at once
+# when a process is killed. A server that has just started has seen nobody's heartbeat.
 # FOR UPDATE conflicts with the fence's lock: while a node commits something it cannot be declared dead, and
-# afterwards it commits nothing. SKIP LOCKED: the next heartbeat comes back to it. A server that has just
-# started has seen nobody's heartbeat.
-DECLARE_DEAD = (
-    "UPDATE executor SET dead = true WHERE id IN ("
-    "SELECT id FROM executor WHERE NOT dead AND id <> %(id)s AND beat < now() - make_interval(secs => %(ttl_s)s)"
-    " AND pg_postmaster_start_time() < now() - make_interval(secs => %(ttl_s)s)"
-    " FOR UPDATE SKIP LOCKED) RETURNING id"
-)
+# afterwards it commits nothing. SKIP LOCKED: the next heartbeat comes back to it.
+DECLARE_DEAD = """
+UPDATE executor SET dead = true WHERE id IN (
+    SELECT id FROM executor
+    WHERE NOT dead AND id <> %(id)s
+    AND pg_postmaster_start_time() < now() - make_interval(secs => %(ttl_s)s)
+    AND (
+        beat < now() - make_interval(secs => %(ttl_s)s)
+        OR beat < now() - make_interval(secs => %(ttl_s)s / 2) AND NOT EXISTS (
+            SELECT FROM pg_stat_activity AS session
+            WHERE session.datname = current_database()
+            AND session.application_name = 'mosaic ' || right(executor.id, 40)
+        )
+    )
+    FOR UPDATE SKIP LOCKED
+) RETURNING id
+"""
 # Those without a row died long ago.
 DEAD_AMONG = (
     "SELECT owner.id FROM unnest(%(ids)s::text[]) AS owner (id)"
     " WHERE NOT EXISTS (SELECT FROM executor WHERE executor.id = owner.id AND NOT executor.dead)"
 )
+
+
+def session_name(node_id: str) -> str:
+    """Return what a node calls the session of its heartbeat; `DECLARE_DEAD` looks for it."""
+    return f"mosaic {node_id[-40:]}"
+
 
 # A heartbeat (NO KEY UPDATE) does not wait for this lock, nor this lock for a heartbeat. The time limit ends
 # the transaction of a process that was frozen in the middle of one, so that it can be declared dead.

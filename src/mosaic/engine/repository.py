@@ -4,18 +4,33 @@ Functions that take a `SyncTransaction` are units of a group commit and may run 
 caller's transaction.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, RowMapping, and_, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    RowMapping,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mosaic.core.context import Actor, Context
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.engine.models import cancellation, execution, executor, retry, retry_budget, signal
 from mosaic.engine.schemas import ExecutionInfo, ExecutionStatus, Signal
-from mosaic.storage import SyncTransaction, Transaction
+from mosaic.storage import DialectName, Prepared, SyncTransaction, Transaction, stored_time
 
 __all__ = ["EngineRepository", "ExecutionRow"]
 
@@ -90,37 +105,52 @@ def _row(found: RowMapping | None) -> ExecutionRow | None:
     return ExecutionRow(**found) if found is not None else None
 
 
+def _enter(upsert: Any) -> Any:
+    """Return the statement that writes a new execution, cancelled when its run is."""
+    cancelled = (
+        select(cancellation.c.run_id)
+        .where(
+            cancellation.c.run_id == bindparam("run_id"), cancellation.c.tenant_id == bindparam("tenant_id")
+        )
+        .exists()
+    )
+    word: ColumnElement[str] = literal_column("'cancelled'")
+    values = {name: bindparam(name, type_=execution.c[name].type) for name in _COLUMNS} | {
+        "status": case((cancelled, word), else_=bindparam("status", type_=execution.c.status.type)),
+        "error_code": case((cancelled, word)),
+        "finished_at": case((cancelled, bindparam("created_at", type_=execution.c.created_at.type))),
+    }
+    return upsert(execution).values(values).on_conflict_do_nothing().returning(execution.c.status)
+
+
 class EngineRepository:
     """The engine's statements for one dialect."""
 
-    def __init__(self, dialect: str) -> None:
+    def __init__(self, dialect: DialectName) -> None:
+        self._dialect = dialect
         self._insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+        self._enter = _enter(self._insert)
+        # Starting work is the hot path, and SQLAlchemy compiles an upsert anew each time.
+        self._prepared_enter = Prepared(self._enter, dialect)
 
     # Executions
 
-    def _insert_execution(self, row: ExecutionRow) -> Executable:
-        values = {name: getattr(row, name) for name in _COLUMNS}
-        # A constant column instead of the values' own keys keeps the statement in SQLAlchemy's cache.
-        return self._insert(execution).values(values).on_conflict_do_nothing().returning(execution.c.id)
-
     def enter(self, tx: SyncTransaction, row: ExecutionRow) -> ExecutionRow:
         """Write a new execution, cancelled when its run is; return what is stored under its id."""
-        if tx.row(self._insert_execution(row)) is None:
-            return ExecutionRow(**(tx.row(_SELECT.where(execution.c.id == row.id)) or {}))
-        if tx.scalar(self._cancelled(row.tenant_id, row.run_id)) is None:
+        values: dict[str, Any] = {name: getattr(row, name) for name in _COLUMNS}
+        for name in ("created_at", "deadline_at", "started_at"):
+            if values[name] is not None:
+                values[name] = stored_time(values[name], self._dialect)
+        values["input"] = json.dumps(row.input, allow_nan=False)
+        written = tx.ask(self._prepared_enter, self._prepared_enter.row(values))
+        if written and written[0][0] == row.status:
             return row
-        tx.execute(
-            update(execution)
-            .where(execution.c.id == row.id)
-            .values(status="cancelled", error_code="cancelled", node=None, finished_at=row.created_at)
-        )
         return ExecutionRow(**(tx.row(_SELECT.where(execution.c.id == row.id)) or {}))
 
     async def enter_in(self, tx: Transaction, row: ExecutionRow) -> ExecutionRow:
-        """Write a new execution in the caller's transaction; return what is stored under its id."""
-        await tx.execute(self._insert_execution(row))
-        stored = await self.get(tx, row.id)
-        return stored or row
+        """Do the same in the caller's transaction."""
+        await tx.execute(self._enter, {name: getattr(row, name) for name in _COLUMNS})
+        return await self.get(tx, row.id) or row
 
     async def get(self, tx: Transaction, execution_id: str) -> ExecutionRow | None:
         """Return an execution of any tenant."""
@@ -207,15 +237,6 @@ class EngineRepository:
         return (await tx.execute(statement)).rowcount == 1
 
     # Cancellation
-
-    def _cancelled(self, tenant: str, run_id: str) -> Executable:
-        return select(cancellation.c.run_id).where(
-            cancellation.c.run_id == run_id, cancellation.c.tenant_id == tenant
-        )
-
-    async def is_cancelled(self, tx: Transaction, tenant: str, run_id: str) -> bool:
-        """Say whether a run was cancelled."""
-        return await tx.scalar(self._cancelled(tenant, run_id)) is not None
 
     async def request_cancel(
         self, tx: Transaction, ctx: Context, run_id: str, *, path: str | None, now: datetime

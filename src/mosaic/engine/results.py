@@ -1,20 +1,35 @@
 """How executions ended, and waiting for that, from any process."""
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from mosaic.core.context import Context
 from mosaic.core.errors import Cancelled, NotFound, StepFailed, TimedOut
 from mosaic.engine.repository import EngineRepository, ExecutionRow
 from mosaic.engine.schemas import ExecutionResult, ExecutionStatus
 from mosaic.engine.topics import execution_topic
-from mosaic.events import Bus, Journal
+from mosaic.events import Bus, Journal, Subscription
 from mosaic.storage import Database
 
 __all__ = ["Results"]
 
 
+class _Waiters:
+    """Those in this process who wait for one execution."""
+
+    def __init__(self) -> None:
+        self.subscriptions: set[Subscription] = set()
+        self.result: ExecutionResult | None = None
+
+
 class Results:
-    """Reads results and waits for them."""
+    """Reads results and waits for them.
+
+    Attributes:
+        runs_here: says whether an execution runs in this process, so that its end will be told without a look
+            into the database.
+    """
 
     def __init__(
         self,
@@ -25,11 +40,13 @@ class Results:
         *,
         safety_poll_s: float,
     ) -> None:
+        self.runs_here: Callable[[str], bool] = lambda _: False
         self._database = database
         self._journal = journal
         self._bus = bus
         self._repository = repository
         self._safety_poll_s = safety_poll_s
+        self._waiters: dict[str, _Waiters] = {}
 
     async def wait(
         self, execution_id: str, *, timeout_s: float | None = None, ctx: Context | None = None
@@ -37,18 +54,46 @@ class Results:
         """See `Engine.wait`."""
         loop = asyncio.get_running_loop()
         end = None if timeout_s is None else loop.time() + timeout_s
-        with self._bus.subscribe(execution_topic(execution_id)) as subscription:
+        with self._waiting(execution_id) as (waiters, subscription):
             while True:
-                async with self._database.transaction(read_only=True) as tx:
-                    row = await self._repository.get(tx, execution_id)
-                if row is None or (ctx is not None and row.tenant_id != ctx.tenant):
-                    raise NotFound(f"There is no execution {execution_id}.")
-                if row.is_final:
-                    return await self.read(row)
+                # A caller from outside, who has a context, is checked against the row.
+                if waiters.result is not None and ctx is None:
+                    return waiters.result
+                if ctx is not None or not self.runs_here(execution_id):
+                    row = await self._row(execution_id, ctx)
+                    if row.is_final:
+                        return await self.read(row)
                 left = self._safety_poll_s if end is None else min(self._safety_poll_s, end - loop.time())
                 if left <= 0:
-                    raise TimedOut(f"Execution {execution_id} was still {row.status} after {timeout_s:g} s.")
+                    raise TimedOut(f"Execution {execution_id} had not ended after {timeout_s:g} s.")
                 await subscription.wait(timeout_s=left)
+
+    def tell(self, execution_id: str, result: ExecutionResult) -> None:
+        """Give a result to those in this process who wait for it."""
+        waiters = self._waiters.get(execution_id)
+        if waiters is not None:
+            waiters.result = result
+            for subscription in list(waiters.subscriptions):
+                subscription.wake()
+
+    @contextmanager
+    def _waiting(self, execution_id: str) -> Iterator[tuple[_Waiters, Subscription]]:
+        waiters = self._waiters.setdefault(execution_id, _Waiters())
+        with self._bus.subscribe(execution_topic(execution_id)) as subscription:
+            waiters.subscriptions.add(subscription)
+            try:
+                yield waiters, subscription
+            finally:
+                waiters.subscriptions.discard(subscription)
+                if not waiters.subscriptions:
+                    del self._waiters[execution_id]
+
+    async def _row(self, execution_id: str, ctx: Context | None) -> ExecutionRow:
+        async with self._database.transaction(read_only=True) as tx:
+            row = await self._repository.get(tx, execution_id)
+        if row is None or (ctx is not None and row.tenant_id != ctx.tenant):
+            raise NotFound(f"There is no execution {execution_id}.")
+        return row
 
     async def read(self, row: ExecutionRow) -> ExecutionResult:
         """Return the result of a final execution."""

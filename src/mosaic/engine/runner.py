@@ -12,8 +12,9 @@ from mosaic.core.errors import Cancelled, Fenced, InvalidInput, MosaicError, Tim
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.engine.execution import Execution, ExecutionHost, Handler
 from mosaic.engine.repository import EngineRepository, ExecutionRow
-from mosaic.engine.schemas import EngineSettings
-from mosaic.engine.scope import Halt, RunScope, to_the_end
+from mosaic.engine.results import Results
+from mosaic.engine.schemas import EngineSettings, ExecutionResult
+from mosaic.engine.scope import Halt, RecordedEffects, RunScope, to_the_end
 from mosaic.engine.topics import execution_topic
 from mosaic.events import Bus, Journal, NewEvent
 from mosaic.storage import Database
@@ -21,6 +22,7 @@ from mosaic.storage import Database
 __all__ = ["Runner"]
 
 log = logging.getLogger(__name__)
+_MOST_FRESH = 10_000
 _CLEAN_UP_S = 5.0  # for a handler to end once its task is cancelled
 
 
@@ -63,6 +65,7 @@ class Runner:
         node: str,
         handlers: Mapping[str, Handler],
         host: ExecutionHost,
+        results: Results,
         clock: Clock,
     ) -> None:
         self.node = node
@@ -73,17 +76,21 @@ class Runner:
         self._settings = settings
         self._handlers = handlers
         self._host = host
+        self._results = results
         self._clock = clock
         self._active: dict[str, _Active] = {}
-        # Written as running here by whoever started them, so there is nothing left to claim.
-        self._fresh: dict[str, ExecutionRow] = {}
+        # Written by this process a moment ago, and so known without a look: either as claimed by this node
+        # already, or as queued.
+        self._fresh: dict[str, tuple[ExecutionRow, RecordedEffects | None]] = {}
         self._cancelled_early: set[str] = set()
         self._runs: set[asyncio.Event] = set()
         self._stopping = False
 
-    def expect(self, row: ExecutionRow) -> None:
-        """Note that `row` was written as claimed by this node."""
-        self._fresh[row.id] = row
+    def expect(self, row: ExecutionRow, *, recorded: RecordedEffects | None) -> None:
+        """Note that `row` was written just now, and what is recorded for it, when that is known."""
+        self._fresh[row.id] = (row, recorded)
+        if len(self._fresh) > _MOST_FRESH:  # queued ones that another node took
+            del self._fresh[next(iter(self._fresh))]
 
     def forget(self, execution_id: str) -> None:
         """Note that an expected execution does not come."""
@@ -91,7 +98,8 @@ class Runner:
 
     def has(self, execution_id: str) -> bool:
         """Say whether an execution runs here, or is about to."""
-        return execution_id in self._active or execution_id in self._fresh
+        fresh = self._fresh.get(execution_id)
+        return execution_id in self._active or (fresh is not None and fresh[0].status == "running")
 
     async def run(self, execution_id: str) -> bool:
         """Run an execution to its end; false when another process must go on with it."""
@@ -131,14 +139,13 @@ class Runner:
     # Claiming
 
     async def _claim(self, execution_id: str, *, was_mine: bool) -> tuple[ExecutionRow, RunScope] | None:
-        row = self._fresh.pop(execution_id, None)
-        if row is not None:
-            scope = self._scope(row)
-            await scope.load(row.path)
-            return row, scope
+        row, recorded = self._fresh.pop(execution_id, (None, None))
+        if row is not None and row.status == "running":
+            return row, await self._scope(row, recorded)
         while True:
-            async with self._database.transaction(read_only=True) as tx:
-                row = await self._repository.get(tx, execution_id)
+            if row is None:
+                async with self._database.transaction(read_only=True) as tx:
+                    row = await self._repository.get(tx, execution_id)
             if row is None or row.is_final:
                 return None
             if row.cancel_requested:
@@ -150,13 +157,15 @@ class Runner:
             if await self._runs_elsewhere(row):
                 log.warning("execution %s runs on %s already", row.id, row.node)
                 return None
-            claimed = await self._try_claim(row, was_mine=was_mine)
+            claimed = await self._try_claim(row, recorded, was_mine=was_mine)
             if claimed is not None or row.status == "dead":
                 return claimed
+            row = recorded = None  # someone changed it: look again
 
-    async def _try_claim(self, row: ExecutionRow, *, was_mine: bool) -> tuple[ExecutionRow, RunScope] | None:
-        scope = self._scope(row)
-        await scope.load(row.path)
+    async def _try_claim(
+        self, row: ExecutionRow, recorded: RecordedEffects | None, *, was_mine: bool
+    ) -> tuple[ExecutionRow, RunScope] | None:
+        scope = await self._scope(row, recorded)
         progress = sum(1 for effect in scope.recorded.values() if not effect.started_only)
         crashes = row.crashes
         if row.status == "running" and not was_mine and not row.parked:
@@ -164,7 +173,6 @@ class Runner:
         if crashes > self._settings.max_recoveries:
             row.crashes = crashes
             await self._end(row, "dead", "step_failed")
-            row.status = "dead"
             return None
         now = self._clock()
         claimed = await self._database.committer.commit(
@@ -185,7 +193,7 @@ class Runner:
         async with self._database.transaction(read_only=True) as tx:
             return row.node in await self._repository.living(tx)
 
-    def _scope(self, row: ExecutionRow) -> RunScope:
+    async def _scope(self, row: ExecutionRow, recorded: RecordedEffects | None) -> RunScope:
         async def take_retry(key: str) -> int | None:
             return await self._database.committer.commit(
                 lambda tx: self._repository.take_retry(
@@ -197,7 +205,7 @@ class Runner:
             write = self._repository.park(row.id, parked=parked)
             await self._database.committer.commit(lambda tx: tx.execute(write) and None)
 
-        return RunScope(
+        scope = RunScope(
             self._journal,
             row.context(),
             row.run_id,
@@ -207,6 +215,9 @@ class Runner:
             take_retry=take_retry,
             park=park,
         )
+        scope.know(row.path, recorded)
+        await scope.load(row.path)
+        return scope
 
     # Driving
 
@@ -282,7 +293,7 @@ class Runner:
         status, code = ("failed", error.code) if error is not None else ("succeeded", None)
         problem: JsonObject | None = error.to_json() if error is not None else None
         try:
-            await scope.finish(
+            recorded = await scope.finish(
                 row.result_key,
                 path=row.path,
                 result=result,
@@ -298,6 +309,7 @@ class Runner:
             return _End.HANDED_OVER
         except Unavailable:
             return _End.AGAIN
+        self._results.tell(row.id, ExecutionResult.from_recorded(recorded.result, recorded.error))
         self._bus.publish(execution_topic(row.id))
         return _End.DONE
 
@@ -309,6 +321,8 @@ class Runner:
             )
             await self._journal.append(tx, row.context(), [_ended_event(row, status, None)])
             self._bus.publish_in(tx, execution_topic(row.id))
+        row.status, row.error_code = status, error_code
+        self._results.tell(row.id, await self._results.read(row))
 
     # Ending
 

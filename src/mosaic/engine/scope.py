@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from mosaic.core.clock import Clock, now
 from mosaic.core.context import Context
@@ -15,9 +15,10 @@ from mosaic.core.values import JsonObject, JsonValue
 from mosaic.events import Journal, NewEvent, RecordedEffect
 from mosaic.storage import Write
 
-__all__ = ["Halt", "RunScope", "to_the_end"]
+__all__ = ["Halt", "RecordedEffects", "RunScope", "background", "to_the_end"]
 
 T = TypeVar("T")
+RecordedEffects: TypeAlias = dict[str, RecordedEffect]
 log = logging.getLogger(__name__)
 
 # A wait this long is worth the commit that says "a crash now is not this execution's fault".
@@ -78,6 +79,18 @@ class RunScope:
         found = await self.journal.recorded(self.ctx, self.run_id, prefix=prefix)
         self.recorded = found | self.recorded
         self._loaded.append(prefix)
+
+    def know(self, prefix: str, recorded: RecordedEffects | None) -> None:
+        """Take over what is recorded under a path from whoever knows it already."""
+        if recorded is not None:
+            self.recorded.update(recorded)
+            self._loaded.append(prefix)
+
+    def known(self, prefix: str) -> RecordedEffects | None:
+        """Return what is recorded under a path, when that is known without looking."""
+        if not any(prefix.startswith(loaded) for loaded in self._loaded):
+            return None
+        return {key: effect for key, effect in self.recorded.items() if key.startswith(prefix)}
 
     def done(self, key: str) -> RecordedEffect | None:
         """Return the recorded effect of `key`, when it is finished."""

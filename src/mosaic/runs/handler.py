@@ -6,20 +6,26 @@ from typing import Any, Protocol
 from mosaic.core.clock import Clock, now
 from mosaic.core.context import Context
 from mosaic.core.errors import Cancelled, Fenced, MosaicError
+from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.cost import Cost
 from mosaic.engine import EffectCall, Effects, Execution, Outcome, Safety
 from mosaic.events import Journal, NewEvent
+from mosaic.observability import get_logger
 from mosaic.runs.artifacts import Artifacts
 from mosaic.runs.definitions import Definitions
+from mosaic.runs.ending import Closer, Ending
+from mosaic.runs.files import needs_files
+from mosaic.runs.patience import patiently
 from mosaic.runs.report import render_report
 from mosaic.runs.repository import RunRepository
 from mosaic.runs.schemas import TERMINAL, Run, RunStatus
-from mosaic.runs.service import Closer
 from mosaic.storage import Database
 from mosaic.workflows import Definition, WorkflowHandler
 
 __all__ = ["RunHandler", "Workplace"]
+
+_log = get_logger(__name__)
 
 _REPORT_EVENTS = (
     "step.completed",
@@ -37,8 +43,11 @@ _REPORT_EVENTS = (
 class Workplace(Protocol):
     """Where a run works on files: prepares a checkout, commits what came out, clears it away."""
 
-    async def prepare(self, run: Run, source: str, *, base: str | None) -> JsonObject:
-        """Return the run's workspace as JSON: path, repository, branch, base_commit. May be repeated."""
+    async def prepare(self, run: Run, source: str | None) -> JsonObject:
+        """Return the run's workspace as JSON: path, repository, branch, base_commit. May be repeated.
+
+        Without a source it is empty. A run that was forked begins with the files of ``workspace["checkpoint"]``.
+        """
         ...
 
     async def commit(self, workspace: JsonObject, message: str, *, key: str) -> JsonObject | None:
@@ -63,10 +72,11 @@ class RunHandler:
         workplace: Workplace,
         artifacts: Artifacts,
         cost: Cost,
+        redactor: Redactor,
         closers: Sequence[Closer] = (),
         clock: Clock = now,
     ) -> None:
-        self._closers = tuple(closers)
+        self._ending = Ending(database, journal, redactor=redactor, closers=closers, clock=clock)
         self._database = database
         self._journal = journal
         self._definitions = definitions
@@ -83,38 +93,73 @@ class RunHandler:
         Raises:
             MosaicError: what the run failed with, after it is recorded.
         """
-        ctx = execution.ctx
-        run = await self._run(ctx, execution.run_id)
+        ctx, run_id = execution.ctx, execution.run_id
+        run = await patiently(lambda: self._run(ctx, run_id), what=f"run {run_id}")
         if run.status in TERMINAL:
+            await self._tidy(run.status, run_id, run.workspace)
             kept: JsonValue = run.outputs
             return kept
-        definition = await self._definitions.load(ctx, run.definition_hash)
-        await self._begin(execution, run, definition)
         try:
-            workspace = await self._workspace(execution.effects, run, definition)
-            answer = await self._workflow.run(
-                execution, definition, run.inputs, workspace=workspace, options=run.options
-            )
-            outputs = answer["outputs"]
-            commit = await self._commit(execution.effects, run, workspace)
-            await self._report(execution.effects, run, commit, outputs)
-        except (Cancelled, Fenced):
+            outputs, workspace = await self._work(execution, run)
+        except Fenced:
+            raise
+        except Cancelled as error:  # not this run: that ends the task itself; something it waited for
+            await self._end(ctx, run_id, RunStatus.CANCELLED, error=error)
             raise
         except MosaicError as error:
-            await self._end(execution.effects, RunStatus.FAILED, error=error.to_json())
-            await self._close(ctx, run.id)
+            await self._end(ctx, run_id, RunStatus.FAILED, error=error)
             raise
-        await self._end(execution.effects, RunStatus.SUCCEEDED, outputs=outputs)
-        if workspace is not None:
-            await self._workplace.remove(workspace)
-        result: JsonValue = outputs
-        return result
+        except Exception as error:  # a worker: a mistake of ours must not leave the run without an end
+            _log.exception("run failed by a mistake of the program", extra={"run": run_id})
+            failure = MosaicError(
+                f"Something failed inside MosAIc: {type(error).__name__}: {error}",
+                hint="The log of the node says where; please report it.",
+            )
+            await self._end(ctx, run_id, RunStatus.FAILED, error=failure)
+            raise failure from error
+        await self._end(ctx, run_id, RunStatus.SUCCEEDED, outputs=outputs)
+        await self._tidy(RunStatus.SUCCEEDED, run_id, workspace)
+        return outputs
 
-    async def _close(self, ctx: Context, run_id: str) -> None:
-        """End what other rooms hold open for a run that failed: asks nobody needs to answer any more."""
-        async with self._database.transaction() as tx:
-            for close in self._closers:
-                await close(tx, ctx, run_id)
+    async def _work(self, execution: Execution, run: Run) -> tuple[JsonValue, JsonObject | None]:
+        """Do everything of the run but its end; return its outputs and its workspace."""
+        definition = await patiently(
+            lambda: self._definitions.load(execution.ctx, run.definition_hash), what=f"run {run.id}"
+        )
+        await self._begin(execution, run, definition)
+        workspace = await self._workspace(execution.effects, run, definition)
+        answer = await self._workflow.run(
+            execution, definition, run.inputs, workspace=workspace, options=run.options
+        )
+        outputs: JsonValue = answer["outputs"]
+        commit = await self._commit(execution.effects, run, workspace)
+        await self._report(execution.effects, run, commit, outputs)
+        return outputs, workspace
+
+    async def _end(
+        self,
+        ctx: Context,
+        run_id: str,
+        status: RunStatus,
+        *,
+        outputs: JsonValue = None,
+        error: MosaicError | None = None,
+    ) -> None:
+        """Record the end; when the run has ended otherwise meanwhile, that stands."""
+        problem = error.to_json() if error is not None else None
+        await patiently(
+            lambda: self._ending.end(ctx, run_id, status, outputs=outputs, error=problem), what=f"run {run_id}"
+        )
+
+    async def _tidy(self, status: RunStatus, run_id: str, workspace: JsonObject | None) -> None:
+        """Remove the checkout of a run that succeeded; any other end leaves it for a person to look at."""
+        if status is not RunStatus.SUCCEEDED or workspace is None or "path" not in workspace:
+            return
+        try:
+            await self._workplace.remove(workspace)
+        except (MosaicError, OSError) as error:
+            # The run is done and its commit kept: a checkout that cannot be cleared away takes nothing from that.
+            _log.warning("the checkout of a finished run is left behind: %s", error, extra={"run": run_id})
 
     async def _run(self, ctx: Context, run_id: str) -> Run:
         async with self._database.transaction(read_only=True) as tx:
@@ -141,13 +186,12 @@ class RunHandler:
             await effects.emit(event, name=str(execution.attempt))
 
     async def _workspace(self, effects: Effects, run: Run, definition: Definition) -> JsonObject | None:
-        source = run.options.get("workspace_source")
-        if source is None:
+        source: str | None = run.options.get("workspace_source")
+        if source is None and not needs_files(definition):
             return None
 
         async def prepare(_call: EffectCall) -> Outcome:
-            base = (run.workspace or {}).get("checkpoint")
-            made = await self._workplace.prepare(run, str(source), base=base)
+            made = await self._workplace.prepare(run, source)
             event = NewEvent("run.workspace", made, run_id=run.id)
             write = self._rows.set_workspace(effects.ctx, run.id, made)
             return Outcome(made, events=(event,), writes=(write,))
@@ -195,24 +239,6 @@ class RunHandler:
         await self._artifacts.keep(
             effects, "report.md", data=text.encode(), media_type="text/markdown; charset=utf-8"
         )
-
-    async def _end(
-        self,
-        effects: Effects,
-        status: RunStatus,
-        *,
-        outputs: JsonValue = None,
-        error: JsonObject | None = None,
-    ) -> None:
-        async def end(_call: EffectCall) -> Outcome:
-            data: JsonObject = {"outputs": outputs} if error is None else {"error": error}
-            event = NewEvent(f"run.{status.value}", data, run_id=effects.run_id)
-            write = self._rows.finish(
-                effects.ctx, effects.run_id, status=status, outputs=outputs, error=error, at=self._clock()
-            )
-            return Outcome(status.value, events=(event,), writes=(write,))
-
-        await effects.effect("run:end", end, safety=Safety.REPEATABLE)
 
 
 def _subject(run: Run) -> str:

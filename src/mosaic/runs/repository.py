@@ -96,9 +96,18 @@ class RunRepository:
         query = select(run).where(run.c.parent_run_id == run_id, run.c.tenant_id == ctx.tenant)
         return [_run(row) for row in await tx.rows(query)]
 
-    async def unfinished(self, tx: Transaction) -> list[Run]:
-        """Return every run that has not ended, of all tenants: for reconciliation at start-up."""
-        query = select(run).where(run.c.status.in_([RunStatus.QUEUED.value, RunStatus.RUNNING.value]))
+    async def unfinished(self, tx: Transaction, *, after: tuple[str, str], limit: int) -> list[Run]:
+        """Return runs that have not ended, of all tenants, by tenant and id from `after`: for reconciliation."""
+        tenant, identifier = after
+        query = (
+            select(run)
+            .where(
+                run.c.status.not_in([status.value for status in TERMINAL]),
+                or_(run.c.tenant_id > tenant, and_(run.c.tenant_id == tenant, run.c.id > identifier)),
+            )
+            .order_by(run.c.tenant_id, run.c.id)
+            .limit(limit)
+        )
         return [_run(row) for row in await tx.rows(query)]
 
     def mark(self, ctx: Context, run_id: str, **values: Any) -> Write:

@@ -32,6 +32,7 @@ class RunOptions:
         usd: hard budget in dollars; None takes the workflow's, then the installation's.
         tokens: hard budget in tokens.
         workspace_source: a folder or git repository that replaces the workflow's own.
+        workspace_sources: the folders of child workflows that name one, by the child's content hash.
         priority: lower starts earlier.
         parent_run_id: the run that started this one as a child.
         parent_path: the step of the parent.
@@ -42,6 +43,7 @@ class RunOptions:
     usd: float | None = None
     tokens: int | None = None
     workspace_source: str | None = None
+    workspace_sources: dict[str, str] | None = None
     priority: int = 10
     parent_run_id: str | None = None
     parent_path: str | None = None

@@ -1,35 +1,35 @@
 """The front desk: start, show, cancel, fork and signal runs."""
 
+import contextlib
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
 from mosaic.core.clock import Clock, now
 from mosaic.core.context import Actor, Context
-from mosaic.core.errors import Conflict, InvalidInput, MosaicError, NotFound
+from mosaic.core.errors import Cancelled, Conflict, InvalidInput, MosaicError, NotFound
 from mosaic.core.ids import new_id
 from mosaic.core.money import Money
 from mosaic.core.page import Page
+from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.cost import Cost
-from mosaic.engine import Engine, ExecutionStatus
+from mosaic.engine import Engine, ExecutionInfo, ExecutionStatus
 from mosaic.events import Journal, NewEvent
 from mosaic.runs.definitions import Definitions
+from mosaic.runs.ending import Ending
 from mosaic.runs.fork import fork_keys
 from mosaic.runs.repository import RunRepository
 from mosaic.runs.schemas import TERMINAL, Artifact, Run, RunOptions, RunStatus
-from mosaic.storage import BlobStore, Database, Transaction
+from mosaic.storage import BlobStore, Database, Duplicate, Transaction
 from mosaic.workflows import Bundle, Definition
 
-__all__ = ["HANDLER", "Closer", "Limits", "ModelChoice", "RunService"]
+__all__ = ["HANDLER", "Limits", "ModelChoice", "RunService"]
 
 HANDLER = "run"
-
-
-Closer = Callable[[Transaction, Context, str], Awaitable[object]]
-"""Ends what a room still holds open for a run that is over, in the transaction that ends the run."""
+_WHERE_IT_BEGINS = ("base_commit", "repository", "store")
 
 
 class ModelChoice(Protocol):
@@ -72,10 +72,13 @@ class RunService:
         cost: Cost,
         models: ModelChoice,
         limits: Limits,
+        redactor: Redactor,
         closers: Sequence[Closer] = (),
         clock: Clock = now,
     ) -> None:
-        self._closers = tuple(closers)
+        self._ending = Ending(database, journal, redactor=redactor, closers=closers, clock=clock)
+        self._redactor = redactor
+        self._reconciled = ("", "")
         self._database = database
         self._journal = journal
         self._blobs = blobs
@@ -99,9 +102,21 @@ class RunService:
             InvalidInput: if the inputs do not fit its schema; every problem is named.
             NotFound: if an agent has no model that can be used here.
         """
+        options = options or RunOptions()
         definition = Definition.from_bundle(bundle)
         bound = definition.bind_inputs(inputs)
-        return await self.start_definition(ctx, definition, bound, options=options or RunOptions())
+        if _holds_secret(self._redactor, bound):
+            raise InvalidInput(
+                "The inputs hold something that looks like a secret: agents and the journal would see it.",
+                hint="Set it as a variable where MosAIc runs, and name it as {secret: NAME} where the workflow needs it.",
+            )
+        if definition.workspace is not None and options.workspace_source is None:
+            raise InvalidInput(
+                f"{definition.name} works on the folder {definition.workspace.source!r} beside its file, which a "
+                "bundle does not hold.",
+                hint="Say where it is: `workspace_source` in the options, a path on the machine that runs the work.",
+            )
+        return await self.start_definition(ctx, definition, bound, options=options)
 
     async def start_definition(
         self, ctx: Context, definition: Definition, inputs: JsonObject, *, options: RunOptions
@@ -136,39 +151,71 @@ class RunService:
             if entry.spec.kind == "model":
                 await self._models.resolve(entry.spec.model)
 
-    async def _insert(self, ctx: Context, new: Run, definition: Definition) -> Run:
-        """Accept the run and hand it to the engine in one transaction."""
+    async def _insert(
+        self, ctx: Context, new: Run, definition: Definition, *, kept: tuple[str, tuple[str, ...]] | None = None
+    ) -> Run:
+        """Accept the run and hand it to the engine in one transaction.
+
+        Args:
+            ctx: for whom.
+            new: the run.
+            definition: what it pins.
+            kept: a run and the keys of those of its effects that the new run begins with.
+
+        Raises:
+            Conflict: if a run of that id does something else.
+            Cancelled: if its parent has ended.
+        """
         await self._definitions.store(definition)
         ctx = ctx.correlated(new.id)
-        async with self._database.transaction() as tx:
-            if (existing := await self._rows.get(tx, ctx, new.id)) is not None:
-                return existing
-            if new.parent_run_id is not None:
-                parent = await self._rows.get(tx, ctx, new.parent_run_id)
-                new = replace(new, root_run_id=parent.root_run_id if parent else new.id)
-            await self._definitions.permit(tx, ctx, definition)
-            await self._rows.insert(tx, new)
-            await self._open_limits(tx, ctx, new, definition)
-            data: JsonObject = {
-                "workflow": new.workflow,
-                "version": new.version,
-                "definition_hash": new.definition_hash,
-                "inputs": new.inputs,
-                "options": new.options,
-                "parent_run_id": new.parent_run_id,
-                "forked_from": new.forked_from,
-            }
-            await self._journal.append(tx, ctx, [NewEvent("run.created", data, run_id=new.id)])
-            await self._engine.start(
-                ctx,
-                execution_id=new.id,
-                run_id=new.id,
-                handler=HANDLER,
-                input={"definition_hash": new.definition_hash},
-                priority=int(new.options.get("priority", 10)),
-                tx=tx,
-            )
+        try:
+            async with self._database.transaction() as tx:
+                if (existing := await self._rows.get(tx, ctx, new.id)) is not None:
+                    return _same(existing, new)
+                new = await self._of_family(tx, ctx, new)
+                await self._definitions.permit(tx, ctx, definition)
+                await self._rows.insert(tx, new)
+                await self._open_limits(tx, ctx, new, definition)
+                if kept is not None:
+                    await self._journal.copy_effects(tx, ctx, kept[0], new.id, kept[1])
+                await self._hand_over(tx, ctx, new)
+        except Duplicate:
+            # Started twice at the same moment, and the other one was first.
+            async with self._database.transaction(read_only=True) as tx:
+                existing = await self._rows.get(tx, ctx, new.id)
+            if existing is None:
+                raise
+            return _same(existing, new)
         return new
+
+    async def _of_family(self, tx: Transaction, ctx: Context, new: Run) -> Run:
+        if new.parent_run_id is None:
+            return new
+        parent = await self._rows.get(tx, ctx, new.parent_run_id)
+        if parent is not None and parent.status in TERMINAL:
+            raise Cancelled(f"The run {parent.id} that wants this child has ended: {parent.status}.")
+        return replace(new, root_run_id=parent.root_run_id if parent else new.id)
+
+    async def _hand_over(self, tx: Transaction, ctx: Context, new: Run) -> None:
+        data: JsonObject = {
+            "workflow": new.workflow,
+            "version": new.version,
+            "definition_hash": new.definition_hash,
+            "inputs": new.inputs,
+            "options": new.options,
+            "parent_run_id": new.parent_run_id,
+            "forked_from": new.forked_from,
+        }
+        await self._journal.append(tx, ctx, [NewEvent("run.created", data, run_id=new.id)])
+        await self._engine.start(
+            ctx,
+            execution_id=new.id,
+            run_id=new.id,
+            handler=HANDLER,
+            input={"definition_hash": new.definition_hash},
+            priority=int(new.options.get("priority", 10)),
+            tx=tx,
+        )
 
     async def _open_limits(self, tx: Transaction, ctx: Context, new: Run, definition: Definition) -> None:
         options = new.options
@@ -176,28 +223,42 @@ class RunService:
         limit = Money.usd(usd) if usd is not None else definition.limits.usd
         if limit is None and self._limits.usd is not None:
             limit = Money.usd(self._limits.usd)
-        tokens = options.get("tokens") or definition.limits.tokens or self._limits.tokens
+        given = (options.get("tokens"), definition.limits.tokens, self._limits.tokens)
+        tokens = next((limit for limit in given if limit is not None), None)
         await self._cost.open_budget(tx, ctx, new.id, root_run_id=new.root_run_id, usd=limit, tokens=tokens)
         await self._engine.set_retry_budget(tx, ctx, new.id, definition.limits.retries)
 
-    async def reconcile(self) -> int:
-        """End the runs that the engine has given up, and return how many there were."""
+    async def reconcile(self, *, limit: int = 200) -> int:
+        """End runs whose execution is over although they are not; return how many there were.
+
+        The engine gives up a run whose process keeps crashing, and a crash may come between the end of an
+        execution and that of its run. Looks at `limit` runs, and at the next ones when called again.
+        """
         async with self._database.transaction(read_only=True) as tx:
-            unfinished = await self._rows.unfinished(tx)
+            unfinished = await self._rows.unfinished(tx, after=self._reconciled, limit=limit)
+        last = unfinished[-1] if len(unfinished) == limit else None
+        self._reconciled = (last.tenant, last.id) if last else ("", "")
         ended = 0
         for run in unfinished:
             ctx = Context(run.tenant, run.project, Actor("system", "runs"), correlation=run.id)
-            own = next(
-                (item for item in await self._engine.executions(ctx, run.id) if item.id == run.id), None
-            )
-            if own is not None and own.status is ExecutionStatus.DEAD:
-                error = MosaicError(
-                    f"The process crashed {own.crashes} times in a row while it worked on this run.",
-                    hint=f"See `mosaic runs logs {run.id}`; `mosaic runs dead --requeue {run.id}` tries again.",
-                )
-                await self._end(ctx, run.id, RunStatus.FAILED, error=error.to_json())
-                ended += 1
+            found = await self._engine.executions(ctx, run.id)
+            own = next((item for item in found if item.id == run.id), None)
+            if own is not None and own.status not in (ExecutionStatus.QUEUED, ExecutionStatus.RUNNING):
+                ended += await self._end_as(ctx, run.id, own)
         return ended
+
+    async def _end_as(self, ctx: Context, run_id: str, own: ExecutionInfo) -> bool:
+        """End a run as its execution did."""
+        if own.status is ExecutionStatus.DEAD:
+            error = MosaicError(
+                f"The process crashed {own.crashes} times in a row while it worked on this run.",
+                hint=f"See `mosaic runs logs {run_id}`; `mosaic runs dead --requeue {run_id}` tries again.",
+            )
+            return await self._ending.end(ctx, run_id, RunStatus.FAILED, error=error.to_json())
+        result = await self._engine.wait(run_id)
+        status = RunStatus(own.status.value)
+        problem = result.error.to_json() if result.error is not None else None
+        return await self._ending.end(ctx, run_id, status, outputs=result.output, error=problem)
 
     async def requeue(self, ctx: Context, execution_id: str) -> None:
         """Start given-up work again; what it recorded is kept. A run that was ended for it is open again.
@@ -211,7 +272,10 @@ class RunService:
         )
         if letter is not None and letter.id == letter.run_id:
             async with self._database.transaction() as tx:
-                await tx.execute(self._rows.reopen(ctx, letter.run_id))
+                reopened = await tx.execute(self._rows.reopen(ctx, letter.run_id))
+                if reopened.rowcount:
+                    event = NewEvent("run.reopened", {"execution": execution_id}, run_id=letter.run_id)
+                    await self._journal.append(tx, ctx.correlated(letter.run_id), [event])
         await self._engine.requeue(ctx, execution_id)
 
     async def get(self, ctx: Context, run_id: str) -> Run:
@@ -274,27 +338,21 @@ class RunService:
         """
         run = await self.get(ctx, run_id)
         if run.status in TERMINAL:
-            raise Conflict(f"Run {run_id} has already ended: {run.status}.")
+            raise _ended_already(run)
+        # The engine first: once it is told, nothing of the run begins any more. A crash before the row says so
+        # leaves a run that can be cancelled again, and that `reconcile` ends.
+        await self._engine.cancel(ctx, run_id)
+        await self._ending.end(ctx, run_id, RunStatus.CANCELLED)
         async with self._database.transaction(read_only=True) as tx:
             children = await self._rows.children(tx, ctx, run_id)
-        await self._end(ctx, run_id, RunStatus.CANCELLED, error=None)
-        await self._engine.cancel(ctx, run_id)
         for child in children:
             if child.status not in TERMINAL:
-                await self.cancel(ctx, child.id)
-        return await self.get(ctx, run_id)
-
-    async def _end(self, ctx: Context, run_id: str, status: RunStatus, *, error: JsonObject | None) -> None:
-        ctx = ctx.correlated(run_id)
-        async with self._database.transaction() as tx:
-            written = await tx.execute(
-                self._rows.finish(ctx, run_id, status=status, outputs=None, error=error, at=self._clock())
-            )
-            if written.rowcount:
-                for close in self._closers:
-                    await close(tx, ctx, run_id)
-                event = NewEvent(f"run.{status.value}", {"error": error}, run_id=run_id)
-                await self._journal.append(tx, ctx, [event])
+                with contextlib.suppress(Conflict):  # it ended by itself meanwhile
+                    await self.cancel(ctx, child.id)
+        ended = await self.get(ctx, run_id)
+        if ended.status is not RunStatus.CANCELLED:
+            raise _ended_already(ended)
+        return ended
 
     async def fork(
         self, ctx: Context, run_id: str, *, from_step: str, inputs: JsonObject | None = None
@@ -314,16 +372,16 @@ class RunService:
             usd=old.options.get("usd"),
             tokens=old.options.get("tokens"),
             workspace_source=old.options.get("workspace_source"),
+            workspace_sources=old.options.get("workspace_sources"),
         )
         bound = definition.bind_inputs({**old.inputs, **(inputs or {})})
+        begins = {key: value for key, value in (old.workspace or {}).items() if key in _WHERE_IT_BEGINS}
         new = replace(
             self._new_run(ctx, definition, bound, options),
             forked_from=f"{run_id}:{from_step}",
-            workspace={**(old.workspace or {}), "checkpoint": plan.checkpoint} if plan.checkpoint else None,
+            workspace={**begins, "checkpoint": plan.checkpoint} if plan.checkpoint else None,
         )
-        async with self._database.transaction() as tx:
-            await self._journal.copy_effects(tx, ctx, run_id, new.id, plan.keys)
-        return await self._insert(ctx, new, definition)
+        return await self._insert(ctx, new, definition, kept=(run_id, plan.keys))
 
     async def signal(self, ctx: Context, run_id: str, name: str, payload: JsonValue) -> None:
         """Deliver a signal to the run's `listen` step of that name, now or when it comes to wait.
@@ -333,7 +391,7 @@ class RunService:
         """
         run = await self.get(ctx, run_id)
         if run.status in TERMINAL:
-            raise Conflict(f"Run {run_id} has already ended: {run.status}.")
+            raise _ended_already(run)
         async with self._database.transaction() as tx:
             await self._engine.send_signal(tx, ctx, run_id, name, payload)
 
@@ -354,6 +412,32 @@ class RunService:
         if found is None:
             raise NotFound(f"There is no artifact {artifact_id}.")
         return found, await self._blobs.get(found.digest)
+
+
+def _same(existing: Run, new: Run) -> Run:
+    """Return the run that was started before under this id.
+
+    Raises:
+        Conflict: if it is not the same run.
+    """
+    if (existing.definition_hash, existing.inputs) != (new.definition_hash, new.inputs):
+        raise Conflict(
+            f"There is a run {new.id} already, of another definition or with other inputs.",
+            hint="Choose another run id, or none.",
+        )
+    return existing
+
+
+def _ended_already(run: Run) -> Conflict:
+    return Conflict(f"Run {run.id} has already ended: {run.status}.", status=run.status.value)
+
+
+def _holds_secret(redactor: Redactor, value: JsonValue) -> bool:
+    if isinstance(value, str):
+        return redactor.text(value) != value
+    if isinstance(value, dict):
+        return any(_holds_secret(redactor, item) for item in value.values())
+    return isinstance(value, list) and any(_holds_secret(redactor, item) for item in value)
 
 
 def _write_cursor(run: Run) -> str:

@@ -17,6 +17,19 @@ __all__ = ["READ_ONLY", "make_async_engine", "make_committer_engine", "make_sync
 READ_ONLY = "mosaic_read_only"
 
 
+# A network that swallows packets is noticed in seconds, by us and (with the options) by the server, which then
+# gives up the locks of whoever is gone.
+_POSTGRES = {
+    "application_name": "mosaic",
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+_LOST_CLIENTS = ("-c tcp_keepalives_idle=10", "-c tcp_keepalives_interval=5", "-c tcp_keepalives_count=3")
+
+
 def _encode(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
@@ -59,9 +72,8 @@ def _arguments(settings: StorageSettings, url: URL) -> dict[str, Any]:
             "connect_args": {"isolation_level": None, "timeout": settings.busy_timeout_ms / 1000}
         }
     own = url.query.get("options", "")
-    options = f"{own if isinstance(own, str) else ' '.join(own)} -c lock_timeout={settings.busy_timeout_ms}"
-    connect = {"options": options.strip(), "application_name": "mosaic", "connect_timeout": 10}
-    return shared | {"connect_args": connect}
+    options = (own if isinstance(own, str) else " ".join(own), f"-c lock_timeout={settings.busy_timeout_ms}")
+    return shared | {"connect_args": _POSTGRES | {"options": " ".join((*options, *_LOST_CLIENTS)).strip()}}
 
 
 def make_async_engine(settings: StorageSettings, *, for_writers: bool = False) -> AsyncEngine:

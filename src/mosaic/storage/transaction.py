@@ -100,14 +100,14 @@ class SyncTransaction(_Afterwards):
         self._deferred: dict[Callable[[SyncTransaction, list[Any]], None], list[Any]] = {}
 
     def send(self, statement: Executable, parameters: Parameters = None) -> None:
-        """Run one statement whose result nobody needs: cheaper than `execute` on PostgreSQL.
-
-        Its error may come as late as the commit, so do not try to catch it here.
-        """
+        """Run one statement whose result nobody needs."""
         self._wire.send(statement, parameters)
 
     def run(self, prepared: Prepared, rows: Sequence[Sequence[Any]]) -> None:
-        """Run a prepared statement for each row; errors come as with `send`."""
+        """Run a prepared statement for each row: cheaper than `send`, on PostgreSQL without a round trip.
+
+        Its error may come as late as the commit, so do not try to catch it here.
+        """
         self._wire.run(prepared, rows)
 
     def ask(self, prepared: Prepared, row: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

@@ -1,19 +1,18 @@
 """The group committer's connection: the driver itself for prepared statements, SQLAlchemy for all others.
 
-On PostgreSQL statements that need no answer travel in a pipeline: ``BEGIN``, the writes and ``COMMIT`` cost one
-round trip together, so a batch takes about as long as a bare commit.
+On PostgreSQL prepared statements that need no answer travel together: ``BEGIN``, the writes and ``COMMIT`` cost
+one round trip, so a batch takes about as long as a bare commit.
 """
 
-import contextlib
 import sqlite3
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import Any, Protocol, cast
 
 import psycopg
-from sqlalchemy import Connection, CursorResult, Engine, Executable, Insert, Select
+from sqlalchemy import Connection, CursorResult, Engine, Executable
 from sqlalchemy.exc import DBAPIError
 
+from mosaic.storage.burst import Burst
 from mosaic.storage.prepared import Prepared
 
 __all__ = ["DRIVER_ERRORS", "PostgresWire", "SqliteWire", "Wire", "open_wire"]
@@ -21,6 +20,9 @@ __all__ = ["DRIVER_ERRORS", "PostgresWire", "SqliteWire", "Wire", "open_wire"]
 
 # What the drivers raise when SQLAlchemy is not in between.
 DRIVER_ERRORS = (sqlite3.Error, psycopg.Error)
+
+_BEGIN = ("BEGIN", ((),))
+_COMMIT = ("COMMIT", ((),))
 
 
 class Wire(Protocol):
@@ -36,7 +38,7 @@ class Wire(Protocol):
         """Run a statement and return its rows."""
 
     def send(self, statement: Executable, parameters: Any = None) -> None:
-        """Run a Core statement whose result nobody needs; an error may come as late as the commit."""
+        """Run a Core statement whose result nobody needs."""
 
     def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         """Run a Core statement and return its result."""
@@ -106,58 +108,50 @@ class SqliteWire:
 
 
 class PostgresWire:
-    """A psycopg connection in autocommit mode, so that BEGIN and COMMIT are statements like others."""
+    """A psycopg connection in autocommit mode, so that BEGIN and COMMIT are statements like others.
+
+    Prepared statements wait until an answer is needed and then travel in one burst, the last one with COMMIT.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._core = connection
         self._driver = cast("psycopg.Connection[tuple[Any, ...]]", connection.connection.driver_connection)
-        self._cursor = self._driver.cursor()
-        self._pipeline: AbstractContextManager[object] | None = None
+        self._burst = Burst(self._driver)
+        self._pending: list[tuple[str, Sequence[Sequence[Any]]]] = []
 
     def begin(self) -> None:
-        """Begin, in the first flight of the pipeline."""
-        self._piped().execute("BEGIN")
+        """Begin, with the first burst."""
+        self._pending = [_BEGIN]
 
     def run(self, prepared: Prepared, rows: Sequence[Sequence[Any]]) -> None:
-        """Run a statement for each row."""
-        cursor = self._piped()
-        if len(rows) == 1:
-            cursor.execute(prepared.sql, rows[0])
-        else:
-            cursor.executemany(prepared.sql, rows)
+        """Run a statement for each row, with the next burst."""
+        self._pending.append((prepared.sql, rows))
 
     def ask(self, prepared: Prepared, row: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """Run a statement and return its rows: one round trip, with all that was sent before."""
-        cursor = self._piped()
-        cursor.execute(prepared.sql, row)
-        return cursor.fetchall()
+        """Run a statement and return its rows: one round trip, with all that waits."""
+        self._pending.append((prepared.sql, (row,)))
+        return self._flush()
 
     def send(self, statement: Executable, parameters: Any = None) -> None:
         """Run a Core statement."""
-        if isinstance(statement, Select) or getattr(statement, "_returning", False):
-            self.execute(statement, parameters).close()
-            return
-        if isinstance(statement, Insert):
-            statement = statement.inline()  # or SQLAlchemy asks for the generated key, which is an answer
-        self._piped()
-        self._core.execute(statement, parameters)
+        self.execute(statement, parameters).close()
 
     def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
-        """Run a Core statement and return its result; SQLAlchemy cannot read one from a pipeline."""
-        self._settle()
+        """Run a Core statement and return its result."""
+        if self._pending:
+            self._flush()
         return self._core.execute(statement, parameters)
 
     def commit(self) -> None:
-        """Commit and wait for everything that was sent."""
-        self._piped().execute("COMMIT")
-        self._settle()
+        """Commit, with all that waits."""
+        self._pending.append(_COMMIT)
+        self._flush()
         if self._core.in_transaction():
             self._core.commit()  # SQLAlchemy's own notion of a transaction; the database is done
 
     def rollback(self) -> None:
         """Undo the transaction."""
-        with contextlib.suppress(psycopg.Error):
-            self._settle()  # the error that brought us here once more
+        self._pending = []
         self._driver.rollback()
         self._core.rollback()
 
@@ -167,23 +161,13 @@ class PostgresWire:
 
     def close(self) -> None:
         """Close the connection."""
-        with contextlib.suppress(psycopg.Error):
-            self._settle()
         self._driver.close()
         self._core.invalidate()
         self._core.close()
 
-    def _piped(self) -> "psycopg.Cursor[tuple[Any, ...]]":
-        if self._pipeline is None:
-            pipeline = self._driver.pipeline()
-            pipeline.__enter__()
-            self._pipeline = pipeline
-        return self._cursor
-
-    def _settle(self) -> None:
-        pipeline, self._pipeline = self._pipeline, None
-        if pipeline is not None:
-            pipeline.__exit__(None, None, None)
+    def _flush(self) -> list[tuple[Any, ...]]:
+        statements, self._pending = self._pending, []
+        return self._burst.send(statements)
 
 
 def open_wire(engine: Engine) -> Wire:

@@ -201,10 +201,13 @@ class McpConnection:
         self._not_before = time.monotonic() + pause_s
 
     async def _disconnect(self) -> None:
-        self._client, task, self._task = None, self._task, None
+        client, self._client = self._client, None
+        task, self._task = self._task, None
         self._stop.set()
         if task is None:
             return
+        if client is None:
+            task.cancel()  # still shaking hands, and not looking
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_S):
                 await asyncio.wait([task])

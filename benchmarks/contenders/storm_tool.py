@@ -6,6 +6,8 @@ import urllib.request
 from mosaic.engine import Safety
 from mosaic.tools import Invocation, tool
 
+__all__ = ["record"]
+
 
 @tool(risk="external_api", effects=("network",), safety=Safety.KEYED)
 def record(invocation: Invocation, recorder: str, what: str) -> dict[str, str]:
