@@ -131,15 +131,19 @@ class Fleet:
             member.writer.write(b'{"stop": true}\n')
         await member.ended.wait()
 
-    async def start_run(self, request: dict[str, Any]) -> None:
+    async def start_run(self, request: dict[str, Any], *, on: Member | None = None) -> None:
         """Start a run on any node; returns when a node has accepted it, however many were asked.
+
+        Args:
+            request: as `mosaic.app.requests.run_request` makes it, with a run id of our own.
+            on: the one node to ask.
 
         Raises:
             RuntimeError: if a node refuses it.
         """
         run_id = request["options"]["run_id"]
         while True:
-            able = [member for member in self.members if member.is_open and member.writer is not None]
+            able = [member for member in self.members if member.is_open and on in (None, member)]
             if not able:
                 await asyncio.sleep(0.05)
                 continue

@@ -5,6 +5,7 @@ seconds that Python needs to import; what a start does to the data is all there:
 """
 
 import asyncio
+import cProfile
 import json
 import logging
 import os
@@ -22,38 +23,48 @@ PRELOAD = [
     "mosaic.app.lifespan",
     "mosaic.engine.node",
     "mosaic.plugins.scripted",
+    "mosaic.agents.backends.model",
+    "mosaic.storage.migrations.operations",
+    "aiosqlite",
+    "alembic.autogenerate",
     "alembic.command",
+    "alembic.config",
     "alembic.ddl.postgresql",
     "alembic.ddl.sqlite",
-    "alembic.autogenerate",
-    "aiosqlite",
+    "anyio._backends._asyncio",
+    "dbos._dbos",
+    "dbos._sys_db_postgres",
+    "dbos._sys_db_sqlite",
+    "encodings.idna",
+    "genai_prices.data_snapshot",
+    "httpcore2",
+    "logging.config",
     "psycopg_binary",
+    "pydantic_ai",
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite.aiosqlite",
-    "dbos._dbos",
-    "logging.config",
+    "truststore",
 ]
+"""What a node imports sooner or later; the rest of it comes with these."""
 
 
 def run_node(order: dict[str, Any]) -> None:
     """Be a node; returns when told to stop.
 
     Args:
-        order: ``settings``, the ``control`` socket to report to, the ``name`` to report as, the ``log`` file.
+        order: ``settings``, the ``control`` socket to report to, the ``name`` to report as, the ``log`` file, and
+            where to write a ``profile`` of it, if anywhere.
     """
     log = os.open(order["log"], os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    if order.get("profile"):
-        import cProfile
-
-        profile = cProfile.Profile()
-        profile.enable()
+    os.environ["PGAPPNAME"] = order["name"]  # so that PostgreSQL can say who wrote what
+    if order["profile"] is None:
         asyncio.run(_serve(order))
-        profile.disable()
-        profile.dump_stats(order["profile"])
         return
-    asyncio.run(_serve(order))
+    profile = cProfile.Profile()
+    profile.runcall(asyncio.run, _serve(order))
+    profile.dump_stats(order["profile"])
 
 
 async def _serve(order: dict[str, Any]) -> None:

@@ -56,7 +56,10 @@ class Recorder:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            method, target, _ = (await reader.readline()).decode().split(" ", 2)
+            request = await reader.readline()
+            if not request.endswith(b"\n"):
+                return  # whoever connected was killed before it said anything
+            method, target, _ = request.decode().split(" ", 2)
             headers: dict[str, str] = {}
             while line := (await reader.readline()).decode().strip():
                 name, _, value = line.partition(":")

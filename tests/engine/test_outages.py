@@ -83,7 +83,7 @@ async def test_a_finished_effect_waits_for_the_database_and_is_not_repeated(
     with outage(database_url):
         work.go.set()
         async with asyncio.timeout(WAIT_S):
-            while "waits to be written" not in caplog.text:  # noqa: ASYNC110  # a log line tells nobody
+            while "waits for the database" not in caplog.text:  # noqa: ASYNC110  # a log line tells nobody
                 await asyncio.sleep(0.02)
     assert (await engine.wait("e1", timeout_s=WAIT_S)).output == "made"
     assert work.calls == 1
@@ -98,7 +98,7 @@ async def test_an_execution_that_outlasts_its_patience_starts_again_from_the_jou
     with outage(database_url):
         work.go.set()
         async with asyncio.timeout(WAIT_S):
-            while "waits for the database" not in caplog.text:  # noqa: ASYNC110  # a log line tells nobody
+            while "execution e1 waits" not in caplog.text:  # noqa: ASYNC110  # a log line tells nobody
                 await asyncio.sleep(0.02)
     assert (await engine.wait("e1", timeout_s=WAIT_S)).output == "made"
     assert work.calls == 2

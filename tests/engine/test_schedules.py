@@ -112,7 +112,7 @@ async def test_what_was_missed_is_made_up_for_by_the_latest_firing(clocked, ctx)
     engine, clock, fired = clocked
     await engine.schedule(ctx, name="hourly", cron="0 * * * *", handler="tick", input={})
     clock.time = datetime(2030, 1, 2, 9, 59, tzinfo=UTC)
-    assert await engine._schedules.fire_due() == 1
+    await engine._schedules.fire_due()  # or the engine's own watch, if it is faster
     await engine.wait("schedule/t1/hourly/2030-01-02T09:00:00Z", timeout_s=WAIT_S)
     assert len(fired) == 1
     assert await engine._schedules.fire_due() == 0

@@ -6,26 +6,39 @@ import sqlite3
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Boolean, Float, column, table, (
+from sqlalchemy import (
+    Boolean,
     Column,
+    Float,
     Integer,
     MetaData,
     Table,
     Text,
     bindparam,
+    column,
     delete,
     func,
     insert,
     select,
+    table,
     text,
     update,
 )
 
 from mosaic.core.errors import Fenced, Unavailable
-from mosaic.storage import Database, Duplicate, Prepared, SyncTransaction, Transaction, UtcDateTime, stored_time
+from mosaic.storage import (
+    Database,
+    Duplicate,
+    Prepared,
+    SyncTransaction,
+    Transaction,
+    UtcDateTime,
+    stored_time,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -323,7 +336,7 @@ async def test_a_prepared_statement_takes_and_gives_every_simple_value(database:
     names = [column.name for column in kinds.c]
     write = Prepared(insert(kinds).values({name: bindparam(f"_{name}") for name in names}), database.dialect)
     moment = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
-    given = [
+    given: list[dict[str, Any]] = [
         {"_id": 1, "_text": "it's 50% $1 ä€😀\n", "_number": 1.5, "_flag": True, "_at": moment},
         {"_id": -(2**31), "_text": None, "_number": None, "_flag": None, "_at": None},
     ]
@@ -345,12 +358,16 @@ async def test_a_batch_larger_than_any_buffer_is_written_whole(database: Databas
 async def test_a_prepared_statement_that_fails_leaves_the_committer_usable(
     database: Database, notes: Table
 ) -> None:
-    missing = Prepared(insert(table("missing", column("id"))).values(id=bindparam("id", type_=Integer)), database.dialect)
+    missing = Prepared(
+        insert(table("missing", column("id"))).values(id=bindparam("id", type_=Integer)), database.dialect
+    )
     prepared = Prepared(insert(notes).values(id=bindparam("id"), text=bindparam("text")), database.dialect)
     with pytest.raises((sqlite3.Error, psycopg.Error), match="missing"):
         await database.committer.commit(lambda tx: tx.run(missing, [(1,)]))
     with pytest.raises(Duplicate):
         await database.committer.commit(lambda tx: tx.run(prepared, [(1, "a"), (1, "b")]))
+    with pytest.raises((sqlite3.Error, TypeError)):
+        await database.committer.commit(lambda tx: tx.run(prepared, [(1, "a"), (1, object())]))
     await database.committer.commit(lambda tx: tx.run(prepared, [(1, "a")]))
     assert await stored(database, notes) == [1]
 

@@ -263,7 +263,7 @@ async def test_a_functions_hints_become_its_schema(bench: Bench) -> None:
 
 
 async def test_a_function_without_a_risk_class_is_destructive() -> None:
-    @tool
+    @tool()
     def plain() -> None:
         """Do something."""
 

@@ -6,8 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -281,21 +280,28 @@ async def test_when_we_are_killed_our_servers_die(bench: Bench) -> None:
 # Over streamable HTTP
 
 
+def start_http_server(port: int, log: Path) -> "subprocess.Popen[bytes]":
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            [sys.executable, str(SERVERS / "sdk_server.py"), str(port)], stdout=file, stderr=file
+        )
+
+
 @pytest.fixture
-def http_server(tmp_path: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+async def http_server(tmp_path: Path) -> AsyncIterator[tuple[str, "subprocess.Popen[bytes]"]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with (tmp_path / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, str(SERVERS / "sdk_server.py"), str(port)], stdout=log, stderr=log
-        )
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        with socket.socket() as client:
-            if client.connect_ex(("127.0.0.1", port)) == 0:
+    process = start_http_server(port, tmp_path / "server.log")
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
                 break
-        time.sleep(0.05)
     yield f"http://127.0.0.1:{port}/mcp", process
     process.kill()
     process.wait()

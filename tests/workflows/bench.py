@@ -102,7 +102,7 @@ class TestTools:
     async def gate(self, name: str) -> str:
         """Say that it was reached, and hang while the test keeps it shut."""
         (self.work / f"reached-{name}").touch()
-        while (self.work / f"shut-{name}").exists():
+        while (self.work / f"shut-{name}").exists():  # noqa: ASYNC110  # another process may open it
             await asyncio.sleep(0.02)
         return name
 
@@ -209,7 +209,10 @@ class Bench:
         if "kind: Workflow" not in text:
             text = f"mosaic: v1\nkind: Workflow\nmetadata: {{name: test, version: 1.0.0}}\n{text}"
         (folder / "workflow.yaml").write_text(text)
-        for name, content in files.items():  # script__yaml is script.yaml, files__data___yaml is files/data.yaml
+        for (
+            name,
+            content,
+        ) in files.items():  # script__yaml is script.yaml, files__data___yaml is files/data.yaml
             if name.startswith("files__"):
                 name = name.replace("___", ".").replace("__", "/")
             file = folder / name.replace("__", ".")
@@ -279,7 +282,7 @@ class Bench:
     async def reached(self, name: str) -> None:
         """Wait until a gate was reached."""
         async with asyncio.timeout(WAIT_S):
-            while not (self.work / f"reached-{name}").exists():
+            while not (self.work / f"reached-{name}").exists():  # noqa: ASYNC110  # see above
                 await asyncio.sleep(0.02)
 
     async def events(self, *types: str, run_id: str | None = None) -> list[Event]:
@@ -298,7 +301,7 @@ class Bench:
     async def asked(self, number: int = 1) -> list[str]:
         """Wait until so many questions are open; return their ids."""
         async with asyncio.timeout(WAIT_S):
-            while len(found := await self.approvals.list(CTX, status="pending")) < number:
+            while len(found := await self.approvals.list(CTX, status="pending")) < number:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         return [approval.id for approval in found]
 

@@ -130,10 +130,15 @@ EXAMPLES: dict[str, Example] = {
     "step-agent": Example({"port": 8080}),
     "step-ask": Example(
         {"colour": "blue", "told": "Ada", "somebody": False},
-        answers={"colour": {"approve": True, "answer": "blue"}, "form": {"approve": True, "answer": {"name": "Ada"}}},
+        answers={
+            "colour": {"approve": True, "answer": "blue"},
+            "form": {"approve": True, "answer": {"name": "Ada"}},
+        },
     ),
     "step-emit": Example({"told": {"pages": 3}}),
-    "step-http": Example({"status": 200, "body": {"zen": "Keep it simple."}}, inputs={"url": "{endpoint}/zen"}),
+    "step-http": Example(
+        {"status": 200, "body": {"zen": "Keep it simple."}}, inputs={"url": "{endpoint}/zen"}
+    ),
     "step-listen": Example({"version": 5, "unheard": None}, signals={"deploy.finished": {"version": 5}}),
     "step-run": Example({"hits": "0\n", "first": "apple", "answer": 42, "loud": "APPLE"}),
     "step-set": Example({"dear": [4.5, 12], "report": {"count": 2, "text": "There are 2 of 3."}}),
@@ -142,6 +147,11 @@ EXAMPLES: dict[str, Example] = {
     "step-wait": Example({"done": "rested"}),
     "step-workflow": Example({"square": 49}),
     "vote": Example(
-        {"simple": "approve", "weighed": "reject", "ranked": "red", "tally": {"red": 2, "green": 0, "blue": 1}}
+        {
+            "simple": "approve",
+            "weighed": "reject",
+            "ranked": "red",
+            "tally": {"red": 2, "green": 0, "blue": 1},
+        }
     ),
 }

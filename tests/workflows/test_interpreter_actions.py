@@ -132,7 +132,12 @@ outputs: {pick: "${pick.answer}", by: "${pick.decided_by}", note: "${go.note}"}
     await bench.start(bench.define(text))
     (first,) = await bench.asked()
     approval = await bench.approvals.get(CTX, first)
-    assert (approval.title, approval.kind, approval.roles, approval.path) == ("Which one?", "ask", ("lead",), "pick")
+    assert (approval.title, approval.kind, approval.roles, approval.path) == (
+        "Which one?",
+        "ask",
+        ("lead",),
+        "pick",
+    )
     assert approval.detail["detail"] == {"why": "because"}
     with pytest.raises(MosaicError):
         await bench.approvals.decide(CTX, first, approve=True, answer="up")
@@ -461,7 +466,8 @@ outputs: {doubled: "${inputs.n * 2}"}
 async def test_a_child_run_gives_its_outputs(bench: Bench) -> None:
     outputs = await bench.run(
         bench.define(
-            "do: [{sub: {workflow: child.yaml, with: {n: 4}}}]\noutputs: {n: '${sub.doubled}'}", child__yaml=CHILD
+            "do: [{sub: {workflow: child.yaml, with: {n: 4}}}]\noutputs: {n: '${sub.doubled}'}",
+            child__yaml=CHILD,
         )
     )
     assert outputs == {"n": 8}
@@ -486,7 +492,10 @@ do:
 
 async def test_a_child_that_is_not_needed_any_more_is_cancelled(bench: Bench) -> None:
     bench.shut("child")
-    child = CHILD.replace('note: {tool: note, with: {text: "child ${inputs.n}"}}', "wait_here: {tool: gate, with: {name: child}}")
+    child = CHILD.replace(
+        'note: {tool: note, with: {text: "child ${inputs.n}"}}',
+        "wait_here: {tool: gate, with: {name: child}}",
+    )
     definition = bench.define(
         """
 do:
@@ -516,7 +525,9 @@ do:
 
 
 async def test_a_budget_that_is_used_up_can_be_raised_and_the_run_goes_on(bench: Bench) -> None:
-    script = SCRIPT.replace("name: test\n", "name: test\nprice: {input_usd_per_mtok: 1000, output_usd_per_mtok: 1000}\n")
+    script = SCRIPT.replace(
+        "name: test\n", "name: test\nprice: {input_usd_per_mtok: 1000, output_usd_per_mtok: 1000}\n"
+    )
     definition = bench.define(
         AGENTS
         + """

@@ -1,6 +1,7 @@
 """Paths, DAG order, branches and undo logs: the parts of the interpreter that touch nothing."""
 
 import asyncio
+import itertools
 
 import pytest
 from hypothesis import given
@@ -65,7 +66,7 @@ def test_a_cycle_found_is_a_cycle_and_none_found_means_an_order_exists(needs: di
     cycle = find_cycle(keys, needs)
     if cycle:
         assert cycle[0] == cycle[-1]
-        assert all(after in needs[before] for before, after in zip(cycle, cycle[1:], strict=False))
+        assert all(after in needs[before] for before, after in itertools.pairwise(cycle))
     else:
         done: set[int] = set()
         while left := [key for key in keys if key not in done]:

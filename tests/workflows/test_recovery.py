@@ -24,6 +24,8 @@ WAIT_S = 120
 REFERENCE, STORM = "reference", "storm"
 PLACES = (0.15, 0.4, 0.65, 0.9)
 """How far a run is, by its recorded effects, each time that it is killed."""
+RACING = {"probe/south"}
+"""Its failure is recorded, or the other branches are quicker and it is stopped: the run comes to the same."""
 
 
 def run_id(kind: str, name: str) -> str:
@@ -36,9 +38,14 @@ async def finished_steps(journal: Journal, run: str) -> dict[str, Any]:
     after = 0
     while page := await journal.read(CTX, after=after, run_id=run, types=["step.completed", "step.failed"]):
         for event in page:
+            if event.path in RACING:
+                continue
             key = f"{event.type} {event.path} {event.data.get('attempt', '')}"
             assert key not in found, f"{run}: {key} happened twice"
-            found[key] = event.data["output"] if event.type == "step.completed" else event.data["error"]["code"]
+            data = event.data
+            found[key] = data["output"] if event.type == "step.completed" else data["error"]["code"]
+            if isinstance(found[key], dict):
+                found[key].pop("created", None)  # a write that is made again finds its own file
         after = page[-1].seq
     return found
 
@@ -109,7 +116,9 @@ async def test_every_pattern_survives_being_killed_again_and_again(
             "url": storage_settings.url,
             "data_dir": str(data_dir),
             "work": str(work),
-            "runs": {run: [str(path_of(name)), EXAMPLES[name].given(endpoint.url)] for run, name in name_of.items()},
+            "runs": {
+                run: [str(path_of(name)), EXAMPLES[name].given(endpoint.url)] for run, name in name_of.items()
+            },
         }
         killed: set[str] = set()
         async with answering(Approvals(database, journal, engine, redactor=Redactor()), EXAMPLES, name_of):

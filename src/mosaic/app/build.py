@@ -1,65 +1,73 @@
 """The application: every room, built from the settings and wired. The only place that knows them all."""
 
 import asyncio
-import contextlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import unquote
 
-from mosaic import __version__
 from mosaic.agents import AgentRegistry, AgentRunner, Conversations
 from mosaic.app.operations import Operations
+from mosaic.app.parts import (
+    make_cost,
+    make_engine,
+    make_inference,
+    make_providers,
+    make_storage,
+    newest_schema,
+    queue_of,
+)
 from mosaic.app.run_tools import RunTools
-from mosaic.app.settings import PoolSection, Settings
+from mosaic.app.settings import Settings
 from mosaic.app.workplaces import Workplaces
 from mosaic.core.context import Context
+from mosaic.core.errors import Unavailable
 from mosaic.core.redaction import Redactor
 from mosaic.cost import Cost
-from mosaic.engine import Engine, EngineSettings, QueueLimits
+from mosaic.engine import Engine
 from mosaic.events import Journal, open_bus
 from mosaic.inference import Inference
 from mosaic.observability import configure_logging, get_logger
-from mosaic.providers import ProviderRegistry
 from mosaic.runs.artifacts import Artifacts
 from mosaic.runs.children import ChildRuns
 from mosaic.runs.definitions import Definitions
+from mosaic.runs.ending import Closer
 from mosaic.runs.handler import RunHandler
-from mosaic.runs.service import HANDLER, Closer, RunService
-from mosaic.storage import Database, DataLock, FileBlobs, StorageSettings
-from mosaic.tools import Approvals, ToolDoor, ToolSettings
+from mosaic.runs.service import HANDLER, RunService
+from mosaic.storage import Database, DataLock, FileBlobs
+from mosaic.tools import Approvals, ToolDoor
 from mosaic.workflows import AgentHandler, Services, WorkflowHandler
+from mosaic.workflows.interfaces import EnvironmentSecrets
 from mosaic.workspaces import Workspaces
 
 __all__ = ["Application", "build"]
 
 _log = get_logger(__name__)
-_DEFAULT_QUEUE = "agents"
 _RECONCILE_S = 30.0
 
 
 class Application:
     """One process's view of an installation. `open` it, use its rooms through `operations`, `close` it."""
 
-    def __init__(self, settings: Settings, *, environ: dict[str, str] | None = None) -> None:
+    def __init__(self, settings: Settings, *, environ: Mapping[str, str] | None = None) -> None:
         self.settings = settings
+        self._environ = os.environ if environ is None else environ
         self.address: str | None = None
         self.stopping = asyncio.Event()
         home = settings.home
         self.redactor = Redactor()
-        configure_logging(redactor=self.redactor)
-        self.database = Database(_storage(settings))
+        configure_logging(redactor=self.redactor, level=settings.logs.level, style=settings.logs.style)
+        if (password := _password(settings.database_url)) is not None:
+            self.redactor.add(password)
+        self.database = Database(make_storage(settings))
         self.bus = open_bus(self.database)
         self.blobs = FileBlobs(home / "blobs")
         self.journal = Journal(self.database, self.bus, redactor=self.redactor, blobs=self.blobs)
         self.lock = DataLock(home) if self.database.dialect == "sqlite" else None
-        self.engine = Engine(self.database, self.journal, self.bus, _engine(settings), lock=self.lock)
-        self.providers = ProviderRegistry(
-            redactor=self.redactor,
-            settings={name: _provider(section) for name, section in settings.providers.items()},
-            environment=environ,
-            disabled=[name for name, section in settings.providers.items() if not section.enabled],
-        )
-        self.cost = Cost(self.database)
-        self.inference = Inference(self.providers, self.cost)
+        self.engine = Engine(self.database, self.journal, self.bus, make_engine(settings), lock=self.lock)
+        self.providers = make_providers(settings, redactor=self.redactor, environ=environ)
+        self.cost = Cost(self.database, make_cost(settings))
+        self.inference = Inference(self.providers, self.cost, make_inference(settings))
         self.agents = AgentRegistry(self.database, self.journal)
         self.conversations = Conversations(self.database, self.journal, self.blobs, redactor=self.redactor)
         self._build_tools()
@@ -70,18 +78,19 @@ class Application:
 
     def _build_tools(self) -> None:
         self.approvals = Approvals(self.database, self.journal, self.engine, redactor=self.redactor)
-        settings = ToolSettings(allow_private_hosts=self.settings.tools.allow_private_hosts)
+        self.workplaces = Workplaces(Workspaces(self.settings.home))
+        self.tools = RunTools(
+            self.settings, redactor=self.redactor, environ=self._environ, worktree=self.workplaces.path
+        )
         self.door = ToolDoor(
             self.approvals,
-            settings=settings,
+            settings=self.tools.settings,
             redactor=self.redactor,
             blobs=self.blobs,
             cost_so_far=self._cost_so_far,
         )
-        self.tools = RunTools(settings, data_dir=self.settings.home, redactor=self.redactor)
 
     def _build_runs(self) -> None:
-        workplaces = Workplaces(Workspaces(self.settings.home))
         artifacts = Artifacts(self.blobs)
         closers: tuple[Closer, ...] = (self.approvals.withdraw, self.conversations.close_run)
         definitions = Definitions(self.database, self.blobs, self.settings.home / "scripts")
@@ -94,6 +103,7 @@ class Application:
             cost=self.cost,
             models=self.inference,
             limits=self.settings.limits,
+            redactor=self.redactor,
             closers=closers,
         )
         services = Services(
@@ -103,9 +113,10 @@ class Application:
             tools=self.tools,
             budgets=self.cost,
             children=ChildRuns(self.runs),
-            worktrees=workplaces,
+            worktrees=self.workplaces,
             artifacts=artifacts,
-            queues={pool: _queue(pool) for pool in self.settings.pools},
+            queues={pool: queue_of(pool) for pool in self.settings.pools},
+            secrets=EnvironmentSecrets(self.redactor),
         )
         runner = AgentRunner(
             inference=self.inference,
@@ -124,9 +135,10 @@ class Application:
                 self.journal,
                 definitions=definitions,
                 workflow=workflow,
-                workplace=workplaces,
+                workplace=self.workplaces,
                 artifacts=artifacts,
                 cost=self.cost,
+                redactor=self.redactor,
                 closers=closers,
             ),
         )
@@ -140,11 +152,15 @@ class Application:
 
         Raises:
             Locked: when another process executes on the same SQLite data.
+            Conflict: when a newer release has changed the database.
+            Unavailable: when the database cannot be reached or used.
         """
         self.address = address
         if execute and self.lock is not None:
             self.lock.acquire(address=address)
-        await self.database.migrate()
+        # Alembic takes longer to import than most commands to run: it is asked only when something may be missing.
+        if execute or await self.database.schema_version() != newest_schema():
+            await self.database.migrate()
         if not execute:
             return
         self._executes = True
@@ -162,12 +178,15 @@ class Application:
             await asyncio.sleep(_RECONCILE_S)
 
     async def ready(self) -> None:
-        """Check that the database answers.
+        """Check that this process takes work and that the database answers.
 
         Raises:
-            Unavailable: when it does not.
+            Unavailable: when not.
         """
-        await self.database.schema_version()
+        if self.stopping.is_set():
+            raise Unavailable("This server is stopping.")
+        if await self.database.schema_version() is None:
+            raise Unavailable(f"The database {self.database.where} does not answer.")
 
     async def close(self) -> None:
         """Stop in order: what has begun is recorded, the rest goes on in the next process."""
@@ -184,8 +203,12 @@ class Application:
         if self._executes:
             steps.insert(0, self.engine.shutdown)
         for step in steps:
-            with contextlib.suppress(asyncio.CancelledError):
+            try:
                 await step()
+            except asyncio.CancelledError:
+                _log.info("interrupted while closing; the rest is closed all the same")
+            except Exception as error:  # what comes after must be closed too, the lock above all
+                _log.exception("closing failed", exc_info=error)
         if self.lock is not None:
             self.lock.release()
 
@@ -195,45 +218,8 @@ def build(settings: Settings) -> Application:
     return Application(settings)
 
 
-def _storage(settings: Settings) -> StorageSettings:
-    return StorageSettings(
-        url=settings.database_url,
-        data_dir=settings.home,
-        synchronous=settings.storage.synchronous,
-        pool_size=settings.storage.pool_size,
-    )
-
-
-def _engine(settings: Settings) -> EngineSettings:
-    section = settings.engine
-    queues = {_queue(pool): _limits(limits) for pool, limits in settings.pools.items()}
-    queues.setdefault(_DEFAULT_QUEUE, _limits(PoolSection()))
-    return EngineSettings(
-        app_version=__version__,
-        queues=queues,
-        heartbeat_s=section.heartbeat_s,
-        lease_ttl_s=section.lease_ttl_s,
-        max_recoveries=section.max_recoveries,
-        drain_s=section.drain_s,
-        retry_budget=section.retry_budget,
-    )
-
-
-def _queue(pool: str) -> str:
-    return _DEFAULT_QUEUE if pool == "default" else f"{_DEFAULT_QUEUE}-{pool}"
-
-
-def _limits(section: PoolSection) -> QueueLimits:
-    return QueueLimits(
-        concurrency=section.concurrency,
-        per_tenant_concurrency=section.per_tenant,
-        per_node_concurrency=section.per_node or min(section.concurrency, 100),
-    )
-
-
-def _provider(section: Any) -> dict[str, Any]:
-    return {
-        key: value
-        for key, value in (("base_url", section.base_url), ("timeout_s", section.timeout_s))
-        if value
-    }
+def _password(url: str) -> str | None:
+    """Return the password in a database's URL."""
+    authority = url.partition("://")[2].split("/", 1)[0]
+    _, separator, password = authority.rpartition("@")[0].partition(":")
+    return unquote(password) if separator and password else None

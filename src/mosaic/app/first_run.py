@@ -1,5 +1,6 @@
 """The example team: it runs once on an empty installation, so that there is something to see."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from mosaic.core.values import JsonObject
 __all__ = ["example_folder", "run_example_once"]
 
 _NAME = "hello-team"
+_RUN_ID = "run_" + "0" * 26
 
 
 def example_folder(name: str = _NAME) -> Path | None:
@@ -37,9 +39,8 @@ async def run_example_once(application: Application, *, on_start: Callable[[str]
         or (await operations.runs(ctx, status=None, workflow=None, limit=1, cursor=None))["items"]
     ):
         return None
-    run = await operations.start_run(
-        ctx, run_request(folder, inputs={}, options={"run_id": "run_" + "0" * 26})
-    )
+    request = await asyncio.to_thread(run_request, folder, inputs={}, options={"run_id": _RUN_ID})
+    run = await operations.start_run(ctx, request)
     on_start(run["id"])
     await application.runs.wait(ctx, run["id"])
     return await operations.run(ctx, run["id"])

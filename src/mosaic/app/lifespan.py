@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from mosaic.app.build import Application, build
+from mosaic.app.home import make_home
 from mosaic.app.settings import Settings
 
 __all__ = ["open_application"]
@@ -23,11 +24,9 @@ async def open_application(
 
     Raises:
         Locked: when another process executes on the same SQLite data.
+        Unavailable: when the data folder cannot be written or the database cannot be used.
     """
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    ignore = settings.home / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
+    make_home(settings.home)
     application = build(settings)
     try:
         await application.open(execute=execute, address=address)

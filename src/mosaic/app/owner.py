@@ -1,37 +1,69 @@
 """The owner token of local mode: made once, kept in a file only its owner can read."""
 
+import contextlib
 import hmac
 import os
 import secrets
 from pathlib import Path
 
-from mosaic.core.errors import InvalidInput
+from mosaic.core.errors import InvalidInput, Unavailable
 
 __all__ = ["TOKEN_VARIABLE", "check_token", "owner_token", "require_remote_token"]
 
 TOKEN_VARIABLE = "MOSAIC_OWNER_TOKEN"  # noqa: S105  # the name of a variable, not a secret
+_NAME = "owner-token"
 _MIN_LENGTH = 32
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def owner_token(home: Path) -> str:
-    """Return the owner's token: the variable's, else the file's, made on first use with mode 0600."""
-    if configured := os.environ.get(TOKEN_VARIABLE):
+    """Return the owner's token: the variable's, else the file's, made on first use with mode 0600.
+
+    Raises:
+        Unavailable: if the file cannot be read or made.
+    """
+    if configured := os.environ.get(TOKEN_VARIABLE, "").strip():
         return configured
-    path = home / "owner-token"
+    path = home / _NAME
     try:
-        return path.read_text(encoding="ascii").strip()
+        token = _read(path)
+        if not token:
+            _make(path)
+            token = _read(path)
+    except OSError as error:
+        raise Unavailable(
+            f"The owner's token {path} cannot be read: {error.strerror}.", hint="Check its owner and mode."
+        ) from None
+    return token
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").strip()
     except FileNotFoundError:
-        token = secrets.token_urlsafe(32)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        return ""
+
+
+def _make(path: Path) -> None:
+    """Make the token's file, whole or not at all; the first of several processes that try counts."""
+    temporary = path.with_name(f"{_NAME}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(token + "\n")
-        return token
+            file.write(secrets.token_urlsafe(32) + "\n")
+        if path.exists():
+            # There is a file and nothing in it: a token of no characters would let everybody in.
+            temporary.replace(path)
+        else:
+            with contextlib.suppress(FileExistsError):
+                os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def check_token(expected: str, given: str) -> bool:
-    """Compare in constant time."""
-    return hmac.compare_digest(expected.encode(), given.encode())
+    """Compare in constant time; no token is nobody's."""
+    return bool(expected) and hmac.compare_digest(expected.encode(), given.encode())
 
 
 def require_remote_token(host: str) -> None:
@@ -42,7 +74,7 @@ def require_remote_token(host: str) -> None:
     """
     if host in _LOOPBACK or host.startswith("127."):
         return
-    token = os.environ.get(TOKEN_VARIABLE, "")
+    token = os.environ.get(TOKEN_VARIABLE, "").strip()
     if len(token) < _MIN_LENGTH:
         raise InvalidInput(
             f"Refusing to listen on {host}: other machines could reach it and no authentication is configured.",

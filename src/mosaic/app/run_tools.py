@@ -1,12 +1,15 @@
 """The tools and the policy of a run, from its definition and the installation's settings."""
 
-import os
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
+from mosaic.app.sections import SecretName
+from mosaic.app.settings import Settings
 from mosaic.core.context import Context
-from mosaic.core.errors import NotFound
+from mosaic.core.errors import InvalidDefinition, InvalidInput, NotFound
 from mosaic.core.redaction import Redactor
 from mosaic.tools import (
     ApprovalRule,
@@ -27,23 +30,47 @@ __all__ = ["RunTools"]
 
 
 class RunTools:
-    """Opens the toolbox of a definition and says what may run without asking."""
+    """Opens the toolbox of a definition and says what may run without asking.
 
-    def __init__(self, settings: ToolSettings, *, data_dir: Path, redactor: Redactor) -> None:
-        self.boxes = Toolboxes(settings, data_dir=data_dir)
+    Args:
+        settings: servers that workflows may name, the installation's policy, bounds.
+        redactor: learns every secret that a server gets.
+        environ: where secrets are looked up.
+        worktree: the checkout of a run on this machine, where stdio servers start.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        redactor: Redactor,
+        environ: Mapping[str, str],
+        worktree: Callable[[str], Path | None],
+    ) -> None:
+        self.settings = ToolSettings(
+            allow_private_hosts=settings.tools.allow_private_hosts,
+            # By name only: a server's secrets are read when a run opens it, see `_server`.
+            mcp_servers={name: McpServer() for name in settings.tools.mcp_servers},
+        )
+        self.boxes = Toolboxes(self.settings, data_dir=settings.home)
+        self._servers = settings.tools.mcp_servers
+        self._base = _base_policy(settings)
         self._redactor = redactor
+        self._environ = environ
+        self._worktree = worktree
 
     @asynccontextmanager
     async def open(self, ctx: Context, run_id: str, definition: Definition) -> AsyncIterator[Toolbox]:
         """Open the tools of a definition; servers are shared with others of the run."""
         files = definition.bundle.files
         declarations = [self._declaration(entry, files) for entry in definition.tools.values()]
-        async with self.boxes.open(ctx, run_id, declarations) as toolbox:
+        workspace = await asyncio.to_thread(self._worktree, run_id)
+        async with self.boxes.open(ctx, run_id, declarations, workspace=workspace) as toolbox:
             yield toolbox
 
     def policy(self, ctx: Context, definition: Definition) -> Policy:
         """Return the installation's policy, narrowed by the definition's."""
-        return Policy().narrowed(
+        return self._base.narrowed(
             definition.policies, tools=(*self.boxes.registered().names, *definition.tools)
         )
 
@@ -55,7 +82,7 @@ class RunTools:
         server = entry.server
         return ToolDeclaration(
             name=entry.name,
-            mcp=self._server(server) if isinstance(server, McpEntry) else server,
+            mcp=self._server(server),
             tool=None
             if entry.all_of_server
             else (entry.tool or (entry.name if entry.source == "mcp" else None)),
@@ -71,32 +98,50 @@ class RunTools:
             retries=entry.retries,
         )
 
-    def _server(self, server: McpEntry) -> McpServer:
+    def _server(self, server: McpEntry | str | None) -> McpServer | str | None:
+        """Return a server with its secrets; a name that the settings do not know stays one, to be refused."""
+        found = self._servers.get(server) if isinstance(server, str) else server
+        if found is None:
+            return server if isinstance(server, str) else None
         return McpServer(
-            command=server.command,
-            url=server.url,
-            headers=self._resolved(server.headers),
-            environment=self._resolved(server.env),
-            trust_annotations=server.trust_annotations,
-            confined=server.confined,
-            start_timeout_s=server.start_timeout_s,
+            command=found.command,
+            url=found.url,
+            headers=self._resolved(found.headers),
+            environment=self._resolved(found.env),
+            trust_annotations=found.trust_annotations,
+            confined=found.confined,
+            start_timeout_s=found.start_timeout_s,
         )
 
-    def _resolved(self, values: Mapping[str, str | SecretRef]) -> dict[str, str]:
+    def _resolved(self, values: Mapping[str, str | SecretRef | SecretName]) -> dict[str, str]:
         return {
-            name: self._secret(value) if isinstance(value, SecretRef) else value
-            for name, value in values.items()
+            name: value if isinstance(value, str) else self._secret(value) for name, value in values.items()
         }
 
-    def _secret(self, reference: SecretRef) -> str:
+    def _secret(self, reference: SecretRef | SecretName) -> str:
         """Return a secret's value for the moment of the call; it is masked wherever it might show up."""
-        value = os.environ.get(reference.name)
-        if value is None:
+        name = reference.name if isinstance(reference, SecretRef) else reference.secret
+        value = self._environ.get(name)
+        if not value:
             raise NotFound(
-                f"The secret {reference.name} is not set.", hint=f"Set the variable {reference.name}."
+                f"The secret {name} is not set.", hint=f"Set the variable {name} where MosAIc runs."
             )
         self._redactor.add(value)
         return f"{reference.prefix}{value}"
+
+
+def _base_policy(settings: Settings) -> Policy:
+    """Return the installation's policy.
+
+    Raises:
+        InvalidInput: if the settings name an effect, a class or a decision that does not exist.
+    """
+    section = settings.approvals
+    rule = ApprovalRule(roles=section.roles, timeout_s=section.timeout_s, on_timeout=section.on_timeout)
+    try:
+        return replace(Policy(), approval=rule).narrowed(settings.policies)
+    except InvalidDefinition as error:
+        raise InvalidInput("The settings' `policies` are wrong.", problems=error.problems) from None
 
 
 def _rule(approval: Approval) -> ApprovalRule:

@@ -113,12 +113,11 @@ class DbosRuntime:
             "executor_id": self._executor_id,
             "serializer": _Json(),
             "max_executor_threads": 32,
-            "run_admin_server": False,
             # We use none of DBOS' own messages: no LISTEN connection, no triggers.
             "use_listen_notify": False,
             "notification_listener_polling_interval_sec": 0.1,
             "log_level": "WARNING",
-        }  # type: ignore[typeddict-unknown-key]
+        }
         self._dbos = DBOS(config=config)
         # Unlimited on purpose: DBOS counts every dispatch, also after an orderly restart; we count crashes.
         self._workflow = DBOS.workflow(name=_WORKFLOW, max_recovery_attempts=None)(self._execution())

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from mosaic.core.clock import Clock
-from mosaic.engine.repository import EngineRepository, ExecutionRow
+from mosaic.engine.repository import EngineRepository, ExecutionRow, OpenExecution
 from mosaic.storage import Database
 
 __all__ = ["Dispatch", "Dispatcher", "make_dispatch_engine"]
@@ -108,9 +108,13 @@ class Dispatch:
                 if row.workflow_id not in live and row.node not in living and not busy(row.id):
                     sent += await self._send_again(row, queues)
 
-    async def _send_again(self, row: ExecutionRow, queues: Mapping[str, object]) -> int:
-        crashed = row.status == "running" and not row.parked
+    async def _send_again(self, lost: OpenExecution, queues: Mapping[str, object]) -> int:
         async with self._database.transaction() as tx:
+            row = await self._repository.get(tx, lost.id)
+            # Another node may have sent it again since we looked.
+            if row is None or row.is_final or row.generation != lost.generation:
+                return 0
+            crashed = row.status == "running" and not row.parked
             if not await self._repository.renew(tx, row, crashes=row.crashes + crashed):
                 return 0
         row.generation += 1

@@ -218,7 +218,8 @@ class Effects:
 
     async def take_retry(self, name: str) -> int | None:
         """Pay for one retry from the run's budget; return what is left, or None when it was empty."""
-        return await self._scope.take_retry(self.key(name))
+        key = self.key(name)
+        return await self._scope.patiently(f"paying for {key}", lambda: self._scope.take_retry(key))
 
 
 def _replay(recorded: RecordedEffect) -> JsonValue:

@@ -150,8 +150,11 @@ class Execution:
             )
             until = datetime.fromisoformat(str(deadline))
         async with scope.waiting():
-            taken = await self._host.take_signal(
-                self.ctx, self.run_id, name, taker=effects.key(effect), until=until
+            taken = await scope.patiently(
+                f"waiting for {name}",
+                lambda: self._host.take_signal(
+                    self.ctx, self.run_id, name, taker=effects.key(effect), until=until
+                ),
             )
         return _signal(await effects.remember(effect, lambda: _signal_json(taken)))
 
@@ -191,16 +194,19 @@ class Execution:
             child_path = path or (f"{self.path}/{name}" if self.path else name)
             with scope.naming(key):
                 await scope.check()
-                await self._host.start_child(
-                    self,
-                    execution_id=self._child_id(name),
-                    path=child_path,
-                    result_key=key,
-                    handler=handler,
-                    input=input,
-                    queue=queue,
-                    priority=priority,
-                    deadline_s=deadline_s,
+                await scope.patiently(
+                    f"starting {key}",
+                    lambda: self._host.start_child(
+                        self,
+                        execution_id=self._child_id(name),
+                        path=child_path,
+                        result_key=key,
+                        handler=handler,
+                        input=input,
+                        queue=queue,
+                        priority=priority,
+                        deadline_s=deadline_s,
+                    ),
                 )
                 result = await self._child_result(self._child_id(name), child_path)
                 if result.status is ExecutionStatus.DEAD:
@@ -217,7 +223,9 @@ class Execution:
     async def _child_result(self, child_id: str, path: str) -> ExecutionResult:
         try:
             async with self._scope.waiting():
-                return await self._host.wait(child_id)
+                return await self._scope.patiently(
+                    f"waiting for {child_id}", lambda: self._host.wait(child_id)
+                )
         except asyncio.CancelledError:
             # Our branch ends: so does the child. Not when this whole execution moves to another process.
             if self._scope.halted in (None, Halt.DEADLINE):

@@ -98,6 +98,8 @@ class Node:
 
     async def launch(self) -> None:
         """Become a node: recover what this one left behind, serve queues, watch the others."""
+        async with self._database.transaction(read_only=True) as tx:
+            await self._repository.living(tx)  # says clearly when the database is out of reach
         try:
             if self._is_sqlite:
                 self._lock.acquire()

@@ -32,7 +32,7 @@ from mosaic.engine.models import cancellation, execution, executor, retry, retry
 from mosaic.engine.schemas import ExecutionInfo, ExecutionStatus, Signal
 from mosaic.storage import DialectName, Prepared, SyncTransaction, Transaction, stored_time
 
-__all__ = ["EngineRepository", "ExecutionRow"]
+__all__ = ["EngineRepository", "ExecutionRow", "OpenExecution"]
 
 _OPEN = (ExecutionStatus.QUEUED.value, ExecutionStatus.RUNNING.value)
 
@@ -76,7 +76,7 @@ class ExecutionRow:
     @property
     def workflow_id(self) -> str:
         """What DBOS calls this start of it."""
-        return f"{self.id}~{self.generation}" if self.generation else self.id
+        return _workflow_id(self.id, self.generation)
 
     def context(self) -> Context:
         """Return the context it runs in."""
@@ -95,6 +95,24 @@ class ExecutionRow:
             ExecutionStatus(self.status), self.error_code, self.attempt, self.crashes, self.node,
             self.created_at, self.started_at, self.finished_at,
         )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class OpenExecution:
+    """An execution that has not ended, in short."""
+
+    id: str
+    generation: int
+    node: str | None
+
+    @property
+    def workflow_id(self) -> str:
+        """What DBOS calls this start of it."""
+        return _workflow_id(self.id, self.generation)
+
+
+def _workflow_id(execution_id: str, generation: int) -> str:
+    return f"{execution_id}~{generation}" if generation else execution_id
 
 
 _COLUMNS = tuple(ExecutionRow.__dataclass_fields__)
@@ -170,13 +188,15 @@ class EngineRepository:
 
     async def open_before(
         self, tx: Transaction, moment: datetime, *, after: str, limit: int
-    ) -> list[ExecutionRow]:
+    ) -> list[OpenExecution]:
         """Return executions of all tenants that are not final and older than `moment`, by id from `after`."""
-        query = _SELECT.where(
-            execution.c.status.in_(_OPEN), execution.c.created_at < moment, execution.c.id > after
+        query = (
+            select(execution.c.id, execution.c.generation, execution.c.node)
+            .where(execution.c.status.in_(_OPEN), execution.c.created_at < moment, execution.c.id > after)
+            .order_by(execution.c.id)
+            .limit(limit)
         )
-        found = await tx.rows(query.order_by(execution.c.id).limit(limit))
-        return [ExecutionRow(**row) for row in found]
+        return [OpenExecution(**row) for row in await tx.rows(query)]
 
     def claim(
         self, tx: SyncTransaction, row: ExecutionRow, *, node: str, crashes: int, progress: int, now: datetime

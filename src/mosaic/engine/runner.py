@@ -309,12 +309,15 @@ class Runner:
             return _End.HANDED_OVER
         except Unavailable:
             return _End.AGAIN
+        if row.result_key in scope.refused:
+            await self._end(row, status, code)  # its result stood there already, so nothing was written
+            return _End.DONE
         self._results.tell(row.id, ExecutionResult.from_recorded(recorded.result, recorded.error))
         self._bus.publish(execution_topic(row.id))
         return _End.DONE
 
-    async def _end(self, row: ExecutionRow, status: str, error_code: str) -> None:
-        """End an execution that leaves no result."""
+    async def _end(self, row: ExecutionRow, status: str, error_code: str | None) -> None:
+        """End an execution without recording a result."""
         async with self._database.transaction() as tx:
             await tx.execute(
                 self._repository.ended(row, status=status, error_code=error_code, now=self._clock())

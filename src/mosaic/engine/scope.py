@@ -49,6 +49,11 @@ class RunScope:
         take_retry: pays for one retry, identified by its effect key; the budget left, or None when it is empty.
         park: says durably whether the execution only waits.
         stop: ends the handler.
+        recorded: what the journal has, as far as it was read.
+        refused: the keys that another execution had finished first.
+        halted: why it stops.
+        draining: begin nothing new.
+        closed: the handler is done, one way or another.
     """
 
     journal: Journal
@@ -60,7 +65,8 @@ class RunScope:
     take_retry: Callable[[str], Awaitable[int | None]] = _no_retry
     park: Callable[[bool], Awaitable[None]] | None = None
     stop: Callable[[], object] | None = None
-    recorded: dict[str, RecordedEffect] = field(default_factory=dict)
+    recorded: RecordedEffects = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
     halted: Halt | None = None
     draining: bool = False
     busy: int = 0
@@ -76,7 +82,10 @@ class RunScope:
         """Read what is recorded under a path, once."""
         if any(prefix.startswith(loaded) for loaded in self._loaded):
             return
-        found = await self.journal.recorded(self.ctx, self.run_id, prefix=prefix)
+        found = await self.patiently(
+            f"reading {prefix or 'everything'}",
+            lambda: self.journal.recorded(self.ctx, self.run_id, prefix=prefix),
+        )
         self.recorded = found | self.recorded
         self._loaded.append(prefix)
 
@@ -168,6 +177,7 @@ class RunScope:
             self._waiting -= 1
         if self._parked:
             await self._set_parked(parked=False)
+            self._park_soon()  # others may still wait
 
     def _park_soon(self) -> None:
         if self.park is None or self._parked or self._parking is not None or not self._waiting or self.busy:
@@ -199,7 +209,7 @@ class RunScope:
             with suppress(Conflict):
                 await self.journal.begin_effect(self.ctx, self.run_id, key)
 
-        await self._patiently(key, write)
+        await self.patiently(f"beginning {key}", write)
 
     async def finish(
         self,
@@ -227,25 +237,35 @@ class RunScope:
                 )
             except Conflict:
                 # Finished by another execution after all; what is recorded counts.
+                self.refused.add(key)
                 return await self._read(key)
             if error is None:
                 return RecordedEffect(key, shown, None, started_only=False, event_seq=0)
             # Read back: a secret in the error is masked in the journal, and a replay must see the same.
             return await self._read(key)
 
-        recorded = await to_the_end(self._patiently(key, write))
+        recorded = await to_the_end(self.patiently(f"recording {key}", write))
         self.recorded[key] = recorded
         return recorded
 
     async def _read(self, key: str) -> RecordedEffect:
         return (await self.journal.recorded(self.ctx, self.run_id, prefix=key))[key]
 
-    async def _patiently(self, key: str, write: Callable[[], Awaitable[T]]) -> T:
+    async def patiently(self, what: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Do `work` again and again while the database is away; it must be the same when repeated.
+
+        An outage is no result of an effect: a handler that saw it would go another way than its replay. So
+        when patience ends, the handler is stopped and begins anew from the journal.
+
+        Raises:
+            Unavailable: if the outage outlasts `patience_s`.
+            Fenced: if this node lost its lease.
+        """
         loop = asyncio.get_running_loop()
         give_up, delay_s = loop.time() + self.patience_s, 0.05
         while True:
             try:
-                return await write()
+                return await work()
             except Fenced:
                 self.halt(Halt.FENCED)
                 raise
@@ -253,7 +273,7 @@ class RunScope:
                 if loop.time() >= give_up:
                     self.halt(Halt.STORAGE)
                     raise
-                log.warning("the effect %s of run %s waits to be written: %s", key, self.run_id, error)
+                log.warning("run %s: %s waits for the database: %s", self.run_id, what, error)
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, 2.0)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mosaic.core.clock import Clock, now
 from mosaic.core.context import Context
 from mosaic.core.errors import Conflict, NotFound
+from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.engine.execution import Handler
 from mosaic.engine.nodes import list_nodes
@@ -46,6 +47,7 @@ class Engine:
         journal: keeps the effects.
         bus: wakes who waits.
         settings: queues, leases and limits.
+        redactor: masks secrets in what runs are told.
         lock: the SQLite data directory's lock when the application holds it; the engine takes it otherwise.
         on_fenced: what to do when this node was declared dead; by default the process ends at once.
         clock: the time.
@@ -59,6 +61,7 @@ class Engine:
         settings: EngineSettings | None = None,
         *,
         lock: DataLock | None = None,
+        redactor: Redactor | None = None,
         on_fenced: Callable[[str], None] | None = None,
         clock: Clock = now,
     ) -> None:
@@ -72,7 +75,15 @@ class Engine:
         self._repository = EngineRepository(database.dialect)
         poll_s = self.settings.safety_poll_s
         self._results = Results(database, journal, bus, self._repository, safety_poll_s=poll_s)
-        self._signals = Signals(database, journal, bus, self._repository, clock=clock, safety_poll_s=poll_s)
+        self._signals = Signals(
+            database,
+            journal,
+            bus,
+            self._repository,
+            redactor=redactor or Redactor(),
+            clock=clock,
+            safety_poll_s=poll_s,
+        )
         self._schedules = Schedules(database, bus, clock=clock, fire=self._fire)
         self._handlers: dict[str, Handler] = {}
         self._node: Node | None = None

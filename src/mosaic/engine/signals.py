@@ -5,6 +5,7 @@ from datetime import datetime
 from mosaic.core.clock import Clock
 from mosaic.core.context import Context
 from mosaic.core.errors import Conflict
+from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonValue
 from mosaic.engine.repository import EngineRepository
 from mosaic.engine.schemas import Signal
@@ -25,9 +26,11 @@ class Signals:
         bus: Bus,
         repository: EngineRepository,
         *,
+        redactor: Redactor,
         clock: Clock,
         safety_poll_s: float,
     ) -> None:
+        self._redactor = redactor
         self._database = database
         self._journal = journal
         self._bus = bus
@@ -39,6 +42,7 @@ class Signals:
         self, tx: Transaction, ctx: Context, run_id: str, name: str, payload: JsonValue, *, multi: bool
     ) -> None:
         """See `Engine.send_signal`."""
+        payload = self._redactor.value(payload)
         new = await self._repository.add_signal(tx, ctx, run_id, name, payload, many=multi, now=self._clock())
         if not new:
             raise Conflict(f"Run {run_id} has been told {name!r} before.", run_id=run_id, name=name)

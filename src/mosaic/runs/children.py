@@ -4,7 +4,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from mosaic.core.context import Context
-from mosaic.core.errors import Cancelled, Conflict, MosaicError, error_from_json
+from mosaic.core.errors import Cancelled, Conflict, InvalidInput, MosaicError, error_from_json
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.runs.schemas import RunOptions, RunStatus
 from mosaic.workflows import Definition
@@ -34,7 +34,18 @@ class ChildRuns:
         key: str,
         options: JsonObject,
     ) -> str:
-        """Start a child run and return its id; the same parent and `key` give the same run."""
+        """Start a child run and return its id; the same parent and `key` give the same run.
+
+        Raises:
+            InvalidInput: if the child works on a folder and nobody said where it is.
+        """
+        folders: dict[str, str] = options.get("workspace_sources") or {}
+        source = folders.get(definition.content_hash)
+        if definition.workspace is not None and source is None:
+            raise InvalidInput(
+                f"The child workflow {definition.name} works on a folder of its own, and nobody said where it is.",
+                hint=f"Give it in `workspace_sources` under {definition.content_hash}.",
+            )
         identifier = _run_id(f"{ctx.tenant}\n{parent_run_id}\n{key}")
         child = await self._runs.start_definition(
             ctx,
@@ -43,6 +54,8 @@ class ChildRuns:
             options=RunOptions(
                 model=options.get("model"),
                 priority=int(options.get("priority") or 10),
+                workspace_source=source,
+                workspace_sources=folders or None,
                 parent_run_id=parent_run_id,
                 parent_path=parent_path,
                 run_id=identifier,

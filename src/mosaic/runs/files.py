@@ -52,4 +52,6 @@ def _works_on_files(agent: AgentSpec) -> bool:
 def _is_on_files(entry: ToolEntry) -> bool:
     """Say whether a tool is a program that starts in the workspace: a stdio server, a function of a file."""
     server = entry.server
-    return entry.file is not None or (server is not None and not isinstance(server, str) and bool(server.command))
+    return entry.file is not None or (
+        server is not None and not isinstance(server, str) and bool(server.command)
+    )

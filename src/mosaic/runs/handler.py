@@ -148,7 +148,8 @@ class RunHandler:
         """Record the end; when the run has ended otherwise meanwhile, that stands."""
         problem = error.to_json() if error is not None else None
         await patiently(
-            lambda: self._ending.end(ctx, run_id, status, outputs=outputs, error=problem), what=f"run {run_id}"
+            lambda: self._ending.end(ctx, run_id, status, outputs=outputs, error=problem),
+            what=f"run {run_id}",
         )
 
     async def _tidy(self, status: RunStatus, run_id: str, workspace: JsonObject | None) -> None:

@@ -37,6 +37,7 @@ class RunOptions:
         parent_run_id: the run that started this one as a child.
         parent_path: the step of the parent.
         run_id: a chosen id, so that a repeated start is one start.
+        from_step: where a fork parts from the run it was forked from.
     """
 
     model: str | None = None
@@ -48,6 +49,7 @@ class RunOptions:
     parent_run_id: str | None = None
     parent_path: str | None = None
     run_id: str | None = None
+    from_step: str | None = None
 
     def to_json(self) -> JsonObject:
         """Return the options that are set."""
@@ -56,7 +58,16 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One execution of a workflow definition."""
+    """One execution of a workflow definition.
+
+    Attributes:
+        definition_hash: what it pinned; its bundle is the blob of that hash.
+        options: what its caller chose, see `RunOptions`.
+        workspace: where it works: path, repository, branch, base_commit, and the commit once there is one.
+        root_run_id: the run whose budget it shares; itself unless it is a child.
+        forked_from: the run whose results it began with, up to ``options["from_step"]``.
+        approvals: what it waits for.
+    """
 
     id: str
     tenant: str

@@ -19,7 +19,7 @@ from mosaic.cost import Cost
 from mosaic.engine import Engine, ExecutionInfo, ExecutionStatus
 from mosaic.events import Journal, NewEvent
 from mosaic.runs.definitions import Definitions
-from mosaic.runs.ending import Ending
+from mosaic.runs.ending import Closer, Ending
 from mosaic.runs.fork import fork_keys
 from mosaic.runs.repository import RunRepository
 from mosaic.runs.schemas import TERMINAL, Artifact, Run, RunOptions, RunStatus
@@ -152,7 +152,12 @@ class RunService:
                 await self._models.resolve(entry.spec.model)
 
     async def _insert(
-        self, ctx: Context, new: Run, definition: Definition, *, kept: tuple[str, tuple[str, ...]] | None = None
+        self,
+        ctx: Context,
+        new: Run,
+        definition: Definition,
+        *,
+        kept: tuple[str, tuple[str, ...]] | None = None,
     ) -> Run:
         """Accept the run and hand it to the engine in one transaction.
 
@@ -206,7 +211,6 @@ class RunService:
             "parent_run_id": new.parent_run_id,
             "forked_from": new.forked_from,
         }
-        await self._journal.append(tx, ctx, [NewEvent("run.created", data, run_id=new.id)])
         await self._engine.start(
             ctx,
             execution_id=new.id,
@@ -216,6 +220,7 @@ class RunService:
             priority=int(new.options.get("priority", 10)),
             tx=tx,
         )
+        await self._journal.append(tx, ctx, [NewEvent("run.created", data, run_id=new.id)])
 
     async def _open_limits(self, tx: Transaction, ctx: Context, new: Run, definition: Definition) -> None:
         options = new.options
@@ -373,12 +378,13 @@ class RunService:
             tokens=old.options.get("tokens"),
             workspace_source=old.options.get("workspace_source"),
             workspace_sources=old.options.get("workspace_sources"),
+            from_step=from_step,
         )
         bound = definition.bind_inputs({**old.inputs, **(inputs or {})})
         begins = {key: value for key, value in (old.workspace or {}).items() if key in _WHERE_IT_BEGINS}
         new = replace(
             self._new_run(ctx, definition, bound, options),
-            forked_from=f"{run_id}:{from_step}",
+            forked_from=run_id,
             workspace={**begins, "checkpoint": plan.checkpoint} if plan.checkpoint else None,
         )
         return await self._insert(ctx, new, definition, kept=(run_id, plan.keys))
@@ -445,10 +451,11 @@ def _write_cursor(run: Run) -> str:
 
 
 def _read_cursor(cursor: str) -> tuple[datetime, str]:
-    moment, separator, identifier = cursor.partition("~")
+    moment, _, identifier = cursor.partition("~")
     try:
-        if not separator:
-            raise ValueError(cursor)
-        return datetime.fromisoformat(moment.replace(" ", "+")), identifier
+        created_at = datetime.fromisoformat(moment.replace(" ", "+"))
     except ValueError:
-        raise InvalidInput(f"{json.dumps(cursor[:80])} is not a cursor of this listing.") from None
+        created_at = None
+    if created_at is None or created_at.tzinfo is None or not identifier:
+        raise InvalidInput(f"{json.dumps(cursor[:80])} is not a cursor of this listing.")
+    return created_at, identifier

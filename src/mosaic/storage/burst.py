@@ -7,7 +7,7 @@ locks, and other nodes waiting, for as long as the process sleeps. A burst holds
 all been sent already, or ends in a state that the server's own timeout clears.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -40,37 +40,37 @@ class Burst:
             psycopg.Error: what the first statement that failed raised; those after it did not run.
         """
         for text, _ in statements:
-            self._prepare(text)
+            if text not in self._names:
+                self._prepare(text)
+        # Every value is written out before the first one goes: a half-filled pipeline cannot be left.
+        ready = [
+            (self._names[text], [_written(value) for value in row])
+            for text, rows in statements
+            for row in rows
+        ]
+
+        def fill(connection: "pq.abc.PGconn") -> None:
+            for name, values in ready:
+                connection.send_query_prepared(name, values)
+
+        return self._rows(self._travel(fill))
+
+    def _prepare(self, text: str) -> None:
+        name = f"mosaic_{len(self._names)}".encode()
+        self._rows(self._travel(lambda connection: connection.send_prepare(name, text.encode())))
+        self._names[text] = name
+
+    def _travel(self, fill: "Callable[[pq.abc.PGconn], None]") -> "list[pq.abc.PGresult]":
         connection = self._connection.pgconn
         connection.enter_pipeline_mode()
         try:
-            for text, rows in statements:
-                name = self._names[text]
-                for row in rows:
-                    connection.send_query_prepared(name, [_written(value) for value in row])
+            fill(connection)
             connection.pipeline_sync()
-            results = self._connection.wait(_answers(connection))
+            return self._connection.wait(_answers(connection))
         finally:
             # A connection that broke stays in the mode; it is of no more use anyway.
             if connection.status == pq.ConnStatus.OK:
                 connection.exit_pipeline_mode()
-        return self._rows(results)
-
-    def _prepare(self, text: str) -> None:
-        if text in self._names:
-            return
-        name = f"mosaic_{len(self._names)}".encode()
-        connection = self._connection.pgconn
-        connection.enter_pipeline_mode()
-        try:
-            connection.send_prepare(name, text.encode())
-            connection.pipeline_sync()
-            results = self._connection.wait(_answers(connection))
-        finally:
-            if connection.status == pq.ConnStatus.OK:
-                connection.exit_pipeline_mode()
-        self._rows(results)
-        self._names[text] = name
 
     def _rows(self, results: "Sequence[pq.abc.PGresult]") -> list[tuple[Any, ...]]:
         for result in results:
@@ -83,7 +83,7 @@ class Burst:
         return transformer.load_rows(0, results[-1].ntuples, tuple)
 
 
-def _answers(connection: "pq.abc.PGconn") -> Generator[Wait, Ready, "list[pq.abc.PGresult]"]:
+def _answers(connection: "pq.abc.PGconn") -> Generator[Wait, Ready | int, "list[pq.abc.PGresult]"]:
     """Send what is buffered, then return every result up to the Sync. For `psycopg.Connection.wait`."""
     results: list[pq.abc.PGresult] = []
     while connection.flush():

@@ -21,6 +21,7 @@ __all__ = ["DRIVER_ERRORS", "PostgresWire", "SqliteWire", "Wire", "open_wire"]
 # What the drivers raise when SQLAlchemy is not in between.
 DRIVER_ERRORS = (sqlite3.Error, psycopg.Error)
 
+_HAS_TRANSACTION_TIMEOUT = 170_000
 _BEGIN = ("BEGIN", ((),))
 _COMMIT = ("COMMIT", ((),))
 
@@ -118,6 +119,9 @@ class PostgresWire:
         self._driver = cast("psycopg.Connection[tuple[Any, ...]]", connection.connection.driver_connection)
         self._burst = Burst(self._driver)
         self._pending: list[tuple[str, Sequence[Sequence[Any]]]] = []
+        if self._driver.info.server_version >= _HAS_TRANSACTION_TIMEOUT:
+            # For the instant in which a burst larger than a socket's buffer is on its way.
+            self._driver.execute("SET transaction_timeout = '30s'")
 
     def begin(self) -> None:
         """Begin, with the first burst."""

@@ -1,13 +1,14 @@
 """The tool door: registry, risk policy, approvals, execution, built-ins, the MCP client."""
 
-from mosaic.tools.approvals import Approvals, LocalOwner
+from mosaic.tools.approvals import ApprovalNeeded, Approvals, LocalOwner
 from mosaic.tools.declarations import McpServer, ToolDeclaration
-from mosaic.tools.errors import MODEL_READABLE, ApprovalNeeded, InvalidArguments, UnknownTool, model_result
+from mosaic.tools.errors import MODEL_READABLE, InvalidArguments, UnknownTool
 from mosaic.tools.functions import FunctionTool, tool
 from mosaic.tools.interfaces import BaseTool, CostSoFar, Invocation, Roles, SignalSender, Tool
 from mosaic.tools.opening import Toolboxes
 from mosaic.tools.policy import DEFAULT_RULES, POLICY_KEYS, Policy, Ruling, policy_problems
 from mosaic.tools.processes.confinement import confinement_version
+from mosaic.tools.results import model_result
 from mosaic.tools.schemas import (
     Approval,
     ApprovalRequest,

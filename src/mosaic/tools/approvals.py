@@ -4,10 +4,11 @@ import builtins
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from mosaic.core.clock import Clock, now
 from mosaic.core.context import Actor, Context
-from mosaic.core.errors import Conflict, InvalidInput, NotFound, PermissionDenied
+from mosaic.core.errors import Conflict, InvalidInput, MosaicError, NotFound, PermissionDenied
 from mosaic.core.ids import new_id
 from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonObject, JsonValue
@@ -20,12 +21,31 @@ from mosaic.tools.repository import ApprovalRow, ApprovalsRepository
 from mosaic.tools.schemas import Approval, ApprovalRequest, ApprovalStatus
 from mosaic.tools.validation import problems_of
 
-__all__ = ["Approvals", "LocalOwner"]
+__all__ = ["ApprovalNeeded", "Approvals", "LocalOwner"]
 
 _TIMEOUT = Actor("system", "timeout")
 _RUN_ENDED = Actor("system", "run-ended")
 _MOST_LISTED = 1_000
 _NOTE_CHARACTERS = 4_000
+
+
+class ApprovalNeeded(MosaicError):
+    """A person must answer first. Not a failure: wait for the signal named `approval.id`, then call again.
+
+    Attributes:
+        approval: what is being asked; `data` holds its ``approval_id``.
+    """
+
+    code = "approval_needed"
+    http_status = 409
+
+    def __init__(
+        self, message: str, *, approval: Approval | None = None, hint: str | None = None, **data: Any
+    ) -> None:
+        if approval is not None:
+            data.setdefault("approval_id", approval.id)
+        super().__init__(message, hint=hint, **data)
+        self.approval = approval
 
 
 class LocalOwner:

@@ -5,8 +5,6 @@ tool result (`model_result` makes it) and lets every other one through: `Approva
 person answers, `OutcomeUnknown`, `BudgetExceeded`, `Cancelled` and `Fenced` end it for good.
 """
 
-from typing import Any
-
 from mosaic.core.errors import (
     ContractViolation,
     InvalidInput,
@@ -21,9 +19,8 @@ from mosaic.core.errors import (
     Unavailable,
     Unsupported,
 )
-from mosaic.tools.schemas import Approval, ToolResult
 
-__all__ = ["MODEL_READABLE", "ApprovalNeeded", "InvalidArguments", "UnknownTool", "model_result"]
+__all__ = ["MODEL_READABLE", "NEVER_READABLE", "InvalidArguments", "UnknownTool"]
 
 
 class UnknownTool(NotFound):
@@ -38,25 +35,6 @@ class InvalidArguments(InvalidInput):
     code = "invalid_arguments"
 
 
-class ApprovalNeeded(MosaicError):
-    """A person must answer first. Not a failure: wait for the signal named `approval.id`, then call again.
-
-    Attributes:
-        approval: what is being asked; `data` holds its ``approval_id``.
-    """
-
-    code = "approval_needed"
-    http_status = 409
-
-    def __init__(
-        self, message: str, *, approval: Approval | None = None, hint: str | None = None, **data: Any
-    ) -> None:
-        if approval is not None:
-            data.setdefault("approval_id", approval.id)
-        super().__init__(message, hint=hint, **data)
-        self.approval = approval
-
-
 MODEL_READABLE: tuple[type[MosaicError], ...] = (
     UnknownTool,
     InvalidInput,
@@ -69,16 +47,7 @@ MODEL_READABLE: tuple[type[MosaicError], ...] = (
     Unsupported,
     ContractViolation,
 )
-_NEVER_READABLE: tuple[type[MosaicError], ...] = (StorageFull, TenantViolation)
+"""What a model can do something about; a full disk and another tenant's data are excepted."""
 
-
-def model_result(error: MosaicError) -> ToolResult | None:
-    """Return the failed tool result that tells a model about `error`; None when a model must not go on."""
-    if not isinstance(error, MODEL_READABLE) or isinstance(error, _NEVER_READABLE):
-        return None
-    content: dict[str, Any] = {"error": error.code, "message": error.message}
-    if error.hint:
-        content["hint"] = error.hint
-    if isinstance(error, InvalidInput) and error.problems:
-        content["problems"] = [str(problem) for problem in error.problems]
-    return ToolResult(content, is_error=True)
+NEVER_READABLE: tuple[type[MosaicError], ...] = (StorageFull, TenantViolation)
+"""The exceptions to `MODEL_READABLE`."""

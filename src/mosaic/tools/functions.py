@@ -8,7 +8,7 @@ import re
 import threading
 import typing
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, overload
+from typing import Any
 
 import pydantic
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -107,11 +107,6 @@ class FunctionTool:
             ) from error
 
 
-@overload
-def tool(function: Callable[..., Any], /) -> FunctionTool: ...
-
-
-@overload
 def tool(
     *,
     name: str | None = None,
@@ -125,57 +120,59 @@ def tool(
     approval: ApprovalRule | None = None,
     preview: Preview | None = None,
     spec_for: SpecFor | None = None,
-) -> Callable[[Callable[..., Any]], FunctionTool]: ...
-
-
-def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Make a tool of a function.
+) -> Callable[[Callable[..., Any]], FunctionTool]:
+    """Make a tool of the function below.
 
     ``@tool(risk="read_only")`` above a function with type hints is all it takes. A parameter annotated
     `Invocation` gets the invocation and is no argument. Without a risk class the tool is destructive and asks.
 
     Args:
-        function: the function, when used without parentheses.
-        options: ``name`` (the function's own when not given), ``description`` (its docstring), ``risk``,
-            ``effects``, ``timeout_s``, ``stop_s``, ``safety``, ``retries``, ``approval``, ``preview`` (a function that
-            returns what an approver should see), ``spec_for`` (a function that changes the spec by arguments).
+        name: the function's own when None.
+        description: the first paragraph of its docstring when None.
+        risk: how much harm a call can do.
+        effects: what a call touches.
+        timeout_s: seconds a call may take.
+        stop_s: seconds beyond that, for a tool that keeps its own time.
+        safety: whether a call that was cut short may simply run again.
+        retries: whether a retryable failure may be tried again.
+        approval: who is asked, when a call must be asked for.
+        preview: returns what an approver should see.
+        spec_for: changes the spec by arguments.
 
     Raises:
         InvalidDefinition: if a parameter cannot be an argument.
     """
-    if function is not None:
-        return _make(function)
-    return lambda wrapped: _make(wrapped, **options)
 
+    def make(function: Callable[..., Any]) -> FunctionTool:
+        called = name or function.__name__
+        fields, injected, returned = _signature(function, called)
+        model = pydantic.create_model(called, __config__=pydantic.ConfigDict(extra="forbid"), **fields)
+        output = None if returned in _UNCHECKED else pydantic.TypeAdapter(returned)
+        spec = ToolSpec(
+            name=called,
+            description=description or _summary(function),
+            input_schema=_plain_schema(model.model_json_schema()),
+            output_schema=_plain_schema(output.json_schema(mode="serialization")) if output else None,
+            risk=RiskClass(risk),
+            effects=frozenset(ToolEffect(effect) for effect in effects),
+            timeout_s=timeout_s,
+            stop_s=stop_s,
+            safety=safety,
+            source=f"python:{function.__module__}:{function.__qualname__}",
+            retries=retries,
+            approval=approval,
+        )
+        return FunctionTool(
+            function,
+            spec,
+            model=model,
+            output=output,
+            invocation=injected,
+            preview=preview,
+            spec_for=spec_for,
+        )
 
-def _make(
-    function: Callable[..., Any],
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    risk: RiskClass | str = RiskClass.DESTRUCTIVE,
-    effects: Iterable[ToolEffect | str] = (),
-    preview: Preview | None = None,
-    spec_for: SpecFor | None = None,
-    **rest: Any,
-) -> FunctionTool:
-    called = name or function.__name__
-    fields, injected, returned = _signature(function, called)
-    model = pydantic.create_model(called, __config__=pydantic.ConfigDict(extra="forbid"), **fields)
-    output = None if returned in _UNCHECKED else pydantic.TypeAdapter(returned)
-    spec = ToolSpec(
-        name=called,
-        description=description or _summary(function),
-        input_schema=_plain_schema(model.model_json_schema()),
-        output_schema=_plain_schema(output.json_schema(mode="serialization")) if output is not None else None,
-        risk=RiskClass(risk),
-        effects=frozenset(ToolEffect(effect) for effect in effects),
-        source=rest.pop("source", f"python:{function.__module__}:{function.__qualname__}"),
-        **rest,
-    )
-    return FunctionTool(
-        function, spec, model=model, output=output, invocation=injected, preview=preview, spec_for=spec_for
-    )
+    return make
 
 
 def _signature(function: Callable[..., Any], called: str) -> tuple[dict[str, Any], str | None, Any]:

@@ -3,13 +3,16 @@
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
+from mosaic.core.errors import InvalidInput, MosaicError
 from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonValue
+from mosaic.tools.errors import MODEL_READABLE, NEVER_READABLE
 from mosaic.tools.schemas import ToolResult
 from mosaic.tools.validation import strict_json
 
-__all__ = ["Bounds", "bounded_result", "shown_json"]
+__all__ = ["Bounds", "bounded_result", "model_result", "shown_json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +79,15 @@ def _shortened(value: JsonValue, longest: int) -> JsonValue:
     if isinstance(value, dict):
         return {key: _shortened(item, longest) for key, item in list(value.items())[:100]}
     return value
+
+
+def model_result(error: MosaicError) -> ToolResult | None:
+    """Return the failed tool result that tells a model about `error`; None when a model must not go on."""
+    if not isinstance(error, MODEL_READABLE) or isinstance(error, NEVER_READABLE):
+        return None
+    content: dict[str, Any] = {"error": error.code, "message": error.message}
+    if error.hint:
+        content["hint"] = error.hint
+    if isinstance(error, InvalidInput) and error.problems:
+        content["problems"] = [str(problem) for problem in error.problems]
+    return ToolResult(content, is_error=True)

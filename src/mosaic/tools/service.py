@@ -20,8 +20,8 @@ from mosaic.core.values import JsonObject, JsonValue
 from mosaic.engine import EffectCall, Effects, Outcome, RetryPolicy, Safety
 from mosaic.events import NewEvent
 from mosaic.storage import BlobStore
-from mosaic.tools.approvals import Approvals
-from mosaic.tools.errors import ApprovalNeeded, InvalidArguments
+from mosaic.tools.approvals import ApprovalNeeded, Approvals
+from mosaic.tools.errors import InvalidArguments
 from mosaic.tools.interfaces import CostSoFar, Invocation, Tool
 from mosaic.tools.policy import Policy, Ruling
 from mosaic.tools.results import Bounds, bounded_result, shown_json

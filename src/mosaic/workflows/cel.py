@@ -227,6 +227,8 @@ def _plain_syntax(reason: str) -> str:
         return f"did not expect `{unexpected[1][:40]}` here"
     if reason.startswith("reserved identifier"):
         return f"`{reason.rpartition(' ')[2]}` is a reserved word"
+    if "NonRecoverable" in reason or "Other" in reason:  # the parser gave up
+        return "this is nested too deeply"
     return f"wrong syntax: {reason[:120]}"
 
 

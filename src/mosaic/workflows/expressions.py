@@ -34,6 +34,7 @@ __all__ = [
 Locate = Callable[[int], tuple[int, int]]
 
 _MAX_TEXT = 1_000_000
+_MAX_PARTS = 200
 _OPENING = re.compile(r"\$\$\{|\$\{")
 _ENVIRONMENT = "MOSAIC_VALUE_"
 _Made = TypeVar("_Made")
@@ -305,6 +306,8 @@ def parse_template(text: str, file: str, locate: Locate) -> Template:
         if literal:
             parts.append(Part(literal))
             literal = ""
+        if len(parts) >= _MAX_PARTS:
+            raise CelError(f"a text holds at most {_MAX_PARTS // 2} expressions", found.start(), "split it")
         part, position = _expression(text, found.end(), locate)
         parts.append(part)
     literal += text[position:]

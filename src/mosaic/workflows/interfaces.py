@@ -168,7 +168,9 @@ class EnvironmentSecrets:
         """Return a variable of the environment."""
         found = os.environ.get(name)
         if not found:
-            raise NotFound(f"The secret {name} is not set.", hint=f"Set the variable {name} where MosAIc runs.")
+            raise NotFound(
+                f"The secret {name} is not set.", hint=f"Set the variable {name} where MosAIc runs."
+            )
         self._redactor.add(found)
         return found
 

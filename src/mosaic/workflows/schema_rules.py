@@ -74,7 +74,8 @@ def _meta() -> Any:
 def meta_problems(schema: JsonObject) -> Iterator[Found]:
     """Yield what is wrong with one schema itself, not with the schemas inside it: keys, message, suggestion."""
     flat = {name: _hollow(name, value) for name, value in schema.items()}
-    for error in _meta().iter_errors(flat):
+    errors = () if all(_is_right(name, value) for name, value in flat.items()) else _meta().iter_errors(flat)
+    for error in errors:
         path = tuple(error.absolute_path)
         if path[:1] == ("type",):
             yield _type_problem(schema["type"])
@@ -83,6 +84,32 @@ def meta_problems(schema: JsonObject) -> Iterator[Found]:
             yield path, f"`{name}` is wrong: {_short(error.message)}.", None
     yield from _pattern_problems(schema)
     yield from _required_problems(schema)
+
+
+_COUNTS = frozenset({"maxItems", "maxLength", "maxProperties", "minItems", "minLength", "minProperties"})
+_NUMBERS = frozenset({"exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum"})
+_TEXTS = frozenset({"$ref", "description", "format", "pattern", "title"})
+
+
+def _is_right(name: str, value: Any) -> bool:
+    """Say whether a keyword is plainly right; else the meta-schema decides, which takes a thousand times longer."""
+    if name == "type":
+        return value in _TYPES
+    if name in _TEXTS:
+        return isinstance(value, str)
+    if name in _COUNTS:
+        return type(value) is int and value >= 0
+    if name in _NUMBERS:
+        return type(value) in (int, float)
+    if name == "required":
+        return (
+            isinstance(value, list)
+            and all(isinstance(item, str) for item in value)
+            and len({*value}) == len(value)
+        )
+    if name in SCHEMA_LISTS:
+        return value == [True]
+    return (name in ("properties", "$defs", "patternProperties") and isinstance(value, dict)) or value is True
 
 
 def _short(message: str) -> str:

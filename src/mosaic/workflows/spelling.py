@@ -18,5 +18,6 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def shown(text: str) -> str:
-    """Return a name from the file, short enough for a message."""
-    return text if len(text) <= 60 else text[:60] + "..."
+    """Return a name from the file as one short line for a message."""
+    line = " ".join(text[:200].split())
+    return line if len(line) <= 60 else line[:60] + "..."

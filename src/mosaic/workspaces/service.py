@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import secrets
 import shutil
 import stat
 from collections.abc import AsyncIterator, Callable
@@ -57,7 +58,8 @@ class Workspaces:
             run_id: names the worktree and the branch.
             source: a git repository, or a directory whose files are imported as the first commit of a repository
                 of ours. A directory inside somebody else's repository is imported. Only committed content of a
-                repository is used.
+                repository is used. The repository that a directory was imported into (`Workspace.repository`)
+                stands for what was imported, whatever became of the directory.
             base: the revision to start from; HEAD when None. Ignored once the workspace exists.
             checkpoint: a commit that `checkpoint` of another run on the same source returned: its files are where
                 this run begins.
@@ -160,6 +162,12 @@ class Workspaces:
                 else text
             )
 
+    def worktree(self, run_id: str) -> Path | None:
+        """Return the run's checkout on this machine, when there is one."""
+        record = self._record(run_id) if _RUN_ID.fullmatch(run_id) else None
+        path = Workspace.from_json(record["workspace"]).path if record is not None else None
+        return path if path is not None and path.is_dir() else None
+
     async def head(self, workspace: Workspace) -> str:
         """Return the last commit of the workspace; the base commit when there is none yet.
 
@@ -198,7 +206,12 @@ class Workspaces:
     ) -> dict[str, Any]:
         root = self._usable(source)
         async with file_lock(self._repositories / "making.lock", timeout_s=self._settings.lock_timeout_s):
-            if is_repository(root):
+            if root.parent == self._repositories:
+                store, repository = Store(root, None), root
+                store.restore_configuration()
+                git = store.git(self._settings)
+                commit = base or await git.text("rev-parse", "--verify", "refs/heads/main^{commit}")
+            elif is_repository(root):
                 found = await open_source(root, self._settings)
                 commit = await resolve_commit(found, base)
                 store, repository = await borrow(found, self._repositories, self._settings), root
@@ -231,6 +244,8 @@ class Workspaces:
         root = source.expanduser().resolve()
         if not root.is_dir():
             raise NotFound(f"The workspace source {source} is not a directory.")
+        if root.parent == self._repositories:
+            return root
         if root.is_relative_to(self._data_dir) or self._data_dir.is_relative_to(root / ".git"):
             raise InvalidInput(f"{source} and the data directory {self._data_dir} lie inside each other.")
         return root
@@ -362,7 +377,8 @@ class Workspaces:
 
     def _share_index(self, workspace: Workspace) -> None:
         """Let git in the worktree see the commit as made: our index becomes its index."""
-        made = self._admin(workspace) / "index.mosaic"
+        # A name nobody can have put a link at.
+        made = self._admin(workspace) / f"index.{secrets.token_hex(8)}"
         shutil.copyfile(self._index(workspace), made)
         made.replace(self._admin(workspace) / "index")
         (self._admin(workspace) / "index.lock").unlink(missing_ok=True)

@@ -2,8 +2,8 @@
 
 import json
 import os
+import signal
 import sys
-import time
 
 behaviour = sys.argv[1]
 
@@ -17,10 +17,10 @@ def tool(name: str, **more: object) -> dict[str, object]:
     return {"name": name, "description": name, "inputSchema": {"type": "object"}, **more}
 
 
+TYPED = {"type": "object", "properties": {"n": {"type": "string", "pattern": "^(a+)+$"}}}
 TOOLS = [
-    tool(
-        "work", outputSchema={"type": "object", "properties": {"n": {"type": "string", "pattern": "^(a+)+$"}}}
-    ),
+    tool("work"),
+    tool("typed", outputSchema=TYPED),
     tool("bad name with spaces"),
     tool("bad_schema", inputSchema={"type": "object", "properties": {"x": {"type": "sandwich"}}}),
     tool("reads", annotations={"readOnlyHint": True}),
@@ -33,16 +33,16 @@ def call(identifier: object) -> None:
         sys.stderr.flush()
         os._exit(7)
     if behaviour == "hang":
-        time.sleep(600)
+        signal.pause()
     if behaviour == "huge":
         sys.stdout.write("x" * 20_000_000)
         sys.stdout.flush()
-        time.sleep(600)
+        signal.pause()
     if behaviour == "garbage":
         for _ in range(1_000):
             sys.stdout.write("this is no JSON\n")
         sys.stdout.flush()
-        time.sleep(600)
+        signal.pause()
     result: dict[str, object] = {"content": [{"type": "text", "text": "fine"}]}
     if behaviour == "redos":
         result["structuredContent"] = {"n": "a" * 40 + "!"}
@@ -58,7 +58,7 @@ def main() -> None:
         sys.stderr.write("no licence\n")
         sys.exit(1)
     if behaviour == "mute":
-        time.sleep(600)
+        signal.pause()
     for line in sys.stdin:
         message = json.loads(line)
         identifier, method = message.get("id"), message.get("method")

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,99}")
 _DESCRIPTION_CHARACTERS = 4_000
 _SCHEMA_CHARACTERS = 100_000
+# The connection keeps the call's time; the door comes second, so that a hanging server is noticed.
+_STOP_S = 5.0
 _LOSABLE = frozenset({RiskClass.READ_ONLY, RiskClass.GENERATIVE})
 
 
@@ -99,6 +101,7 @@ def _spec(prefix: str, tool: mcp_types.Tool, *, trusted: bool, remote: bool) -> 
         risk=risk,
         effects=frozenset(effects),
         safety=safety,
+        stop_s=_STOP_S,
         source=f"mcp:{prefix}",
         retries=safety is Safety.REPEATABLE,
     )

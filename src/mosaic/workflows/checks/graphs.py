@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["find_cycle", "reachable"]
+__all__ = ["find_cycle", "in_order", "reachable"]
 
 
 def reachable(graph: Mapping[str, Iterable[str]], start: str) -> set[str]:
@@ -35,3 +35,20 @@ def find_cycle(graph: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
                 trail.append(name)
                 stack.append(iter(graph[name]))
     return ()
+
+
+def in_order(graph: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return the names so that each stands after those it needs, as far as there is no cycle."""
+    found: dict[str, None] = {}
+    for start in graph:
+        entered: set[str] = set()
+        stack = [start]
+        while stack:
+            name = stack[-1]
+            if name in entered or name in found:
+                stack.pop()
+                found[name] = None
+                continue
+            entered.add(name)
+            stack.extend(need for need in graph.get(name, ()) if need in graph and need not in entered)
+    return list(found)

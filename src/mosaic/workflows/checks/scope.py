@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from mosaic.workflows.action_steps import EmitStep, SetStep, ValidateStep
 from mosaic.workflows.cel import CelError, compile_program
-from mosaic.workflows.checks.graphs import reachable
+from mosaic.workflows.checks.graphs import in_order, reachable
 from mosaic.workflows.checks.outputs import (
     ERROR,
     FEEDBACK,
@@ -155,16 +155,14 @@ class ScopeChecks:
         graph = {branch.name: branch.needs for branch in step.branches}
         branches = {branch.name: branch for branch in step.branches}
         outputs: dict[str, Known] = {}
-
-        def visit(name: str) -> Known:
-            if name not in outputs:
-                outputs[name] = UNKNOWN  # while it is visited: a cycle ends here and is told elsewhere
-                before = {need: visit(need) for need in sorted(reachable(graph, name)) if need in branches}
+        for name in in_order(graph):
+            if name in branches:
+                before = {
+                    need: outputs.get(need, UNKNOWN) for need in reachable(graph, name) if need in branches
+                }
                 before.pop(name, None)
                 outputs[name] = self._step(branches[name], {**scope, **before}, UNKNOWN)
-            return outputs[name]
-
-        return object_of({branch.name: visit(branch.name) for branch in step.branches})
+        return object_of({branch.name: outputs.get(branch.name, UNKNOWN) for branch in step.branches})
 
     def _validate(self, step: ValidateStep, scope: Scope, before: Known) -> Known:
         checked = self._value(step.value, scope, step.path) if step.value else before

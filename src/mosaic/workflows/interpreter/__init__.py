@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from mosaic.workflows.interpreter.agents import run_agent, run_handoff, run_vote
+from mosaic.workflows.interpreter.agents import run_agent, run_handoff
 from mosaic.workflows.interpreter.calls import run_run, run_tool
 from mosaic.workflows.interpreter.checks import run_validate
 from mosaic.workflows.interpreter.children import run_workflow
@@ -12,6 +12,7 @@ from mosaic.workflows.interpreter.frame import Body, RunState
 from mosaic.workflows.interpreter.http import run_http
 from mosaic.workflows.interpreter.people import run_ask, run_listen, run_wait
 from mosaic.workflows.interpreter.top import compensations, execute
+from mosaic.workflows.interpreter.voting import run_vote
 from mosaic.workflows.steps import (
     AgentStep,
     AskStep,

@@ -1,4 +1,4 @@
-"""What agents do in a workflow: one alone, a group that hands control around, a vote.
+"""What agents do in a workflow: one alone, or a group that hands control around.
 
 An agent's job runs as an execution of its own, from the queue of its pool. When it needs a person's decision the
 job ends, this execution waits (holding no place in the queue), and the job starts again at the same path: it goes
@@ -6,7 +6,7 @@ on where it was.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from mosaic.agents import (
@@ -18,20 +18,28 @@ from mosaic.agents import (
     NeedsApproval,
     outcome_from_json,
 )
-from mosaic.core.errors import BudgetExceeded, Cancelled, Fenced, LimitExceeded, MosaicError, StepFailed
+from mosaic.core.errors import Cancelled, LimitExceeded
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.engine import Execution, RetryPolicy
 from mosaic.events import NewEvent
-from mosaic.workflows.interpreter.branches import Branches
 from mosaic.workflows.interpreter.failure import Stopped
 from mosaic.workflows.interpreter.frame import Here, RunState
 from mosaic.workflows.interpreter.paths import child, iteration, numbered, tag, tried
 from mosaic.workflows.interpreter.people import decided
 from mosaic.workflows.interpreter.retrying import retry_policy
-from mosaic.workflows.interpreter.votes import Ballot, ballot_schema, count
 from mosaic.workflows.steps import AgentStep, HandoffStep, VoteStep
 
-__all__ = ["AGENT_HANDLER", "AGENT_QUEUE", "run_agent", "run_handoff", "run_vote"]
+__all__ = [
+    "AGENT_HANDLER",
+    "AGENT_QUEUE",
+    "Assignment",
+    "as_text",
+    "converse",
+    "prompt_of",
+    "run_agent",
+    "run_handoff",
+    "tried_again",
+]
 
 AGENT_HANDLER = "agent"
 AGENT_QUEUE = "agents"
@@ -41,7 +49,7 @@ _HANDOFFS_OF_ONE_STEP = 8
 
 
 @dataclass(frozen=True, slots=True)
-class _Assignment:
+class Assignment:
     """What the agents of one step are to do.
 
     Attributes:
@@ -72,14 +80,14 @@ async def run_agent(step: AgentStep, here: Here) -> JsonValue:
     }
     if step.tools is not None:
         specs[step.agent] = _narrowed(specs[step.agent], step.tools)
-    prompt = _prompt(step, here)
-    work = _Assignment(prompt, specs, step.policies or {}, AgentLimits(max_turns=step.max_turns))
+    prompt = prompt_of(step, here)
+    work = Assignment(prompt, specs, step.policies or {}, AgentLimits(max_turns=step.max_turns))
 
     async def attempt(number: int) -> JsonValue:
         base = tried(here.path, tag(here.number, number))
-        return await _converse(here, work, step.agent, base, turns=_HANDOFFS_OF_ONE_STEP + 1, first_path=base)
+        return await converse(here, work, step.agent, base, turns=_HANDOFFS_OF_ONE_STEP + 1, first_path=base)
 
-    return await _retrying(step, here, "try", attempt)
+    return await tried_again(step, here, "try", attempt)
 
 
 async def run_handoff(step: HandoffStep, here: Here) -> JsonValue:
@@ -91,83 +99,29 @@ async def run_handoff(step: HandoffStep, here: Here) -> JsonValue:
         others = tuple(other for other in group if other != name)
         schema = step.output_schema or spec.output_schema
         specs[name] = replace(spec, handoffs=inside if spec.handoffs else others, output_schema=schema)
-    work = _Assignment(_prompt(step, here), specs, {}, AgentLimits())
+    work = Assignment(prompt_of(step, here), specs, {}, AgentLimits())
 
     async def attempt(number: int) -> JsonValue:
         base = tried(here.path, tag(here.number, number))
-        return await _converse(here, work, step.start, base, turns=step.max_turns)
+        return await converse(here, work, step.start, base, turns=step.max_turns)
 
-    return await _retrying(step, here, "try", attempt)
-
-
-async def run_vote(step: VoteStep, here: Here) -> JsonValue:
-    """Ask every agent, each without seeing the others' votes, and count."""
-    ranked = step.rule == "ranked"
-    schema = ballot_schema(step.choices, ranked=ranked)
-    question = _text(_prompt(step, here))
-    how = "Rank the choices, best first" if ranked else "Choose one"
-    prompt = f"{question}\n\nVote. {how}: {', '.join(step.choices)}."
-
-    async def cast(agent: str) -> Ballot | None:
-        spec = replace(here.run.definition.agents[agent].spec, output_schema=schema, handoffs=())
-        work = _Assignment(prompt, {agent: spec}, {}, AgentLimits())
-
-        async def attempt(number: int) -> JsonValue:
-            base = tried(child(here.path, agent), tag(here.number, number))
-            return await _converse(here, work, agent, base, turns=1, first_path=base)
-
-        try:
-            vote = await _retrying(step, here, f"try/{agent}", attempt)
-        except (BudgetExceeded, Cancelled, Fenced):
-            raise
-        except MosaicError as error:
-            await _journal_vote(here, agent, {"error": error.to_json()})
-            return None
-        await _journal_vote(here, agent, vote if isinstance(vote, dict) else {})
-        return _ballot(agent, vote)
-
-    voters: Branches[Ballot | None] = Branches(step.agents, {}, cast, parallel=len(step.agents))
-    votes = (await voters.finish()).results
-    ballots = [ballot for agent in step.agents if (ballot := votes[agent]) is not None]
-    if len(ballots) < step.quorum:
-        raise StepFailed(
-            f"{len(ballots)} of the {len(step.agents)} agents of {here.path!r} cast a vote; {step.quorum} must.",
-            step=here.path,
-        )
-    counted = count(step.rule, ballots, choices=step.choices, weights=step.weights)
-    return {
-        "decision": counted.decision,
-        "passed": counted.decision is not None,
-        "votes": [_shown(ballot, ranked=ranked) for ballot in ballots],
-        "tally": counted.tally,
-    }
+    return await tried_again(step, here, "try", attempt)
 
 
-def _ballot(agent: str, vote: JsonValue) -> Ballot:
-    shown = vote if isinstance(vote, dict) else {}
-    ranking = shown.get("ranking") or [shown.get("choice")]
-    return Ballot(agent, tuple(str(choice) for choice in ranking), str(shown.get("reason", "")))
-
-
-def _shown(ballot: Ballot, *, ranked: bool) -> JsonObject:
-    vote: JsonObject = {"ranking": list(ballot.ranking)} if ranked else {"choice": ballot.ranking[0]}
-    return {"agent": ballot.agent, **vote, "reason": ballot.reason}
-
-
-async def _journal_vote(here: Here, agent: str, vote: JsonObject) -> None:
-    path = child(here.path, agent)
-    event = NewEvent("vote.cast", {"agent": agent, **vote}, path=path)
-    await here.run.at(path).emit(event, name=tag(here.number) or None)
-
-
-async def _retrying(step: AgentStep | HandoffStep | VoteStep, here: Here, name: str, attempt) -> JsonValue:  # type: ignore[no-untyped-def]
+async def tried_again(
+    step: AgentStep | HandoffStep | VoteStep,
+    here: Here,
+    name: str,
+    attempt: Callable[[int], Awaitable[JsonValue]],
+) -> JsonValue:
+    """Run `attempt`, again if it fails and the step's `retry` and the run's budget allow it."""
     policy = retry_policy(step.retry) if step.retry is not None else RetryPolicy(attempts=1)
     result: JsonValue = await here.effects.retrying(numbered(name, tag(here.number)), attempt, policy)
     return result
 
 
-async def _converse(
-    here: Here, work: _Assignment, start: str, base: str, *, turns: int, first_path: str | None = None
+async def converse(
+    here: Here, work: Assignment, start: str, base: str, *, turns: int, first_path: str | None = None
 ) -> JsonValue:
     """Let `start` work, then whoever it hands over to, at most `turns` agents in a row."""
     agent, context = start, None
@@ -197,7 +151,7 @@ async def _journal_handoff(here: Here, path: str, agent: str, outcome: HandedOff
 
 
 async def _job(
-    here: Here, work: _Assignment, agent: str, path: str, context: HandoffContext | None
+    here: Here, work: Assignment, agent: str, path: str, context: HandoffContext | None
 ) -> Completed | HandedOff:
     """Run one agent's job to its end, waiting for people as often as it needs them."""
     run = here.run
@@ -238,7 +192,7 @@ async def _call(execution: Execution, name: str, payload: JsonObject, run: RunSt
         raise Stopped from None
 
 
-def _job_json(here: Here, spec: AgentSpec, work: _Assignment, context: HandoffContext | None) -> JsonObject:
+def _job_json(here: Here, spec: AgentSpec, work: Assignment, context: HandoffContext | None) -> JsonObject:
     """Return what `AgentJob.from_json` reads; tools, policy and worktree are the worker's to find."""
     agents = here.run.definition.agents
     model = here.run.options.get("model")
@@ -262,14 +216,16 @@ def _narrowed(spec: AgentSpec, tools: tuple[str, ...]) -> AgentSpec:
     )
 
 
-def _prompt(step: AgentStep | HandoffStep | VoteStep, here: Here) -> JsonValue:
+def prompt_of(step: AgentStep | HandoffStep | VoteStep, here: Here) -> JsonValue:
+    """Return what a step's agents are told: its `with`, or what came before; after a jump back also why."""
     prompt = here.previous if step.with_ is None else step.with_.evaluate(here.scope)
     feedback = here.scope.get("feedback")
     mentioned = step.with_ is not None and "feedback" in step.with_.variables
     if not isinstance(feedback, dict) or mentioned:
         return prompt
-    return f"{_text(prompt)}\n\nThe attempt before did not pass {feedback['step']!r}: {feedback['message']}"
+    return f"{as_text(prompt)}\n\nThe attempt before did not pass {feedback['step']!r}: {feedback['message']}"
 
 
-def _text(value: JsonValue) -> str:
+def as_text(value: JsonValue) -> str:
+    """Return a prompt as text: text as it is, any other value as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)

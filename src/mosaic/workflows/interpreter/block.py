@@ -62,7 +62,7 @@ async def run_block(
     return last if last.ran else Done(None, ran=False)
 
 
-class _Jump(Exception):  # noqa: N818  # a change of place, not an error
+class _Jump(Exception):  # a change of place, not an error
     def __init__(self, goto: str, feedback: JsonObject) -> None:
         super().__init__(goto)
         self.goto = goto

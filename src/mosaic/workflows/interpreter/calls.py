@@ -171,9 +171,7 @@ def _output(content: JsonObject, result: ToolResult) -> JsonObject:
 
 async def run_run(step: RunStep, here: Here) -> JsonValue:
     """Run the command, check its exit code and parse its output."""
-    command = command_of(
-        step.shell, step.argv, here.scope, env=step.env, stdin=step.stdin, cwd=step.cwd
-    )
+    command = command_of(step.shell, step.argv, here.scope, env=step.env, stdin=step.stdin, cwd=step.cwd)
     name = numbered("command", tag(here.number))
     output = await run_command(here, name, command, timeout_s=step.timeout_s, retry=step.retry)
     if output["exit_code"] not in step.ok:
@@ -189,11 +187,15 @@ async def run_run(step: RunStep, here: Here) -> JsonValue:
 
 def _json(command: Command, output: JsonObject) -> JsonValue:
     if output["truncated"]:
-        raise ContractViolation(f"`{command.shown}` printed too much to be read as JSON.", command=command.shown)
+        raise ContractViolation(
+            f"`{command.shown}` printed too much to be read as JSON.", command=command.shown
+        )
     try:
         value: JsonValue = json.loads(str(output["stdout"]))
     except (ValueError, RecursionError) as error:
         raise ContractViolation(
-            f"`{command.shown}` did not print JSON: {error}.", command=command.shown, stdout=str(output["stdout"])[:500]
+            f"`{command.shown}` did not print JSON: {error}.",
+            command=command.shown,
+            stdout=str(output["stdout"])[:500],
         ) from None
     return value

@@ -3,7 +3,14 @@
 import json
 from typing import Any
 
-from mosaic.core.errors import ContractViolation, ExpressionFailed, InvalidInput, MosaicError, TimedOut, ToolFailed
+from mosaic.core.errors import (
+    ContractViolation,
+    ExpressionFailed,
+    InvalidInput,
+    MosaicError,
+    TimedOut,
+    ToolFailed,
+)
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.engine import RetryPolicy
 from mosaic.workflows.inputs import schema_problems
@@ -26,7 +33,9 @@ async def run_validate(step: ValidateStep, here: Here) -> JsonValue:
 
     async def attempt(number: int) -> JsonValue:
         mark = tag(here.number, number)
-        results = [await _check(check, here, scope, f"check{index}", mark) for index, check in enumerate(step.checks)]
+        results = [
+            await _check(check, here, scope, f"check{index}", mark) for index, check in enumerate(step.checks)
+        ]
         failed = [result for result in results if not result["passed"]]
         if failed:
             await _keep(here, mark, results)
@@ -103,7 +112,9 @@ async def _file(here: Here, name: str, path: str) -> JsonValue:
     if result.is_error or result.truncated or not isinstance(text, str):
         raise ToolFailed(f"{path} cannot be read whole.")
     try:
-        value: JsonValue = json.loads(text) if path.endswith(".json") else YAML(typ="safe", pure=True).load(text)
+        value: JsonValue = (
+            json.loads(text) if path.endswith(".json") else YAML(typ="safe", pure=True).load(text)
+        )
     except (ValueError, YAMLError) as error:
         raise ToolFailed(f"{path} cannot be read: {error}") from None
     return value

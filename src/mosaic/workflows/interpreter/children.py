@@ -48,12 +48,15 @@ async def _child(step: WorkflowStep, here: Here, inputs: JsonObject, name: str) 
     if effects.is_recorded(f"{name}/end"):
         return await effects.effect(f"{name}/end", _told(None))
     run.children[here.path] = child
-    outputs, failure = None, None
+    outputs: JsonValue = None
+    failure: MosaicError | None = None
     try:
         async with effects.waiting():
             outputs = await children.wait(run.ctx, child)
     except Cancelled:
-        failure = StepFailed(f"The child run {child} was cancelled.", run_id=child, reason={"code": "cancelled"})
+        failure = StepFailed(
+            f"The child run {child} was cancelled.", run_id=child, reason={"code": "cancelled"}
+        )
     except MosaicError as error:
         failure = error
     del run.children[here.path]  # not when this branch is cancelled: whoever ends it ends the child

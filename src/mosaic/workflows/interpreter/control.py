@@ -51,7 +51,9 @@ async def run_while(step: WhileStep, here: Here) -> JsonValue:
         values.pop("feedback", None)
         output = done.output if done.ran else output
     if step.on_max == "fail":
-        raise LimitExceeded(f"{here.path!r} ran {step.max} times and its condition still holds.", max=step.max)
+        raise LimitExceeded(
+            f"{here.path!r} ran {step.max} times and its condition still holds.", max=step.max
+        )
     return output
 
 
@@ -65,7 +67,9 @@ async def run_for(step: ForStep, here: Here) -> JsonValue:
         names = [_key(step, here, index, value) for index, value in enumerate(items)]
         wanted = {key: _needs(step, here, index, items[index]) for index, key in enumerate(names)}
         check_needs(names, wanted, where=here.path)
-        needs = {str(index): [str(names.index(need)) for need in wanted[key]] for index, key in enumerate(names)}
+        needs = {
+            str(index): [str(names.index(need)) for need in wanted[key]] for index, key in enumerate(names)
+        }
 
     async def run(key: str) -> Done:
         index = int(key)
@@ -83,7 +87,9 @@ def _items(step: ForStep, here: Here) -> list[JsonValue]:
     if isinstance(found, dict):
         found = [{"key": key, "value": value} for key, value in found.items()]
     if not isinstance(found, list):
-        raise InvalidInput(f"`in` of {here.path!r} gives {type(found).__name__}; it must give a list or an object.")
+        raise InvalidInput(
+            f"`in` of {here.path!r} gives {type(found).__name__}; it must give a list or an object."
+        )
     if len(found) > step.max_items:
         raise LimitExceeded(
             f"{here.path!r} has {len(found)} items; at most {step.max_items} are allowed.",
@@ -114,7 +120,9 @@ def _needs(step: ForStep, here: Here, index: int, value: JsonValue) -> list[str]
     if found is None:
         return []
     if not isinstance(found, list):
-        raise InvalidInput(f"`needs` of {here.path!r} must give a list of keys; for item {index} it gives {found!r}.")
+        raise InvalidInput(
+            f"`needs` of {here.path!r} must give a list of keys; for item {index} it gives {found!r}."
+        )
     return list(dict.fromkeys(need if isinstance(need, str) else str(need) for need in found))
 
 

@@ -6,7 +6,7 @@ from mosaic.core.values import JsonObject
 __all__ = ["Failure", "Stopped"]
 
 
-class Failure(Exception):  # noqa: N818  # named for what happened, like the errors of the tree
+class Failure(Exception):  # named for what happened, like the errors of the tree
     """A step failed for good, unless something around it handles it.
 
     Attributes:
@@ -52,7 +52,7 @@ class Failure(Exception):  # noqa: N818  # named for what happened, like the err
         )
 
 
-class Stopped(Exception):  # noqa: N818  # an end like a cancelled task's, not an error
+class Stopped(Exception):  # an end like a cancelled task's, not an error
     """A branch was cancelled in an earlier life of this execution, which crashed before it could note why.
 
     Nothing records it: the branch that won, the one that failed or the time limit that ended it does so again.

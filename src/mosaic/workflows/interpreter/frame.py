@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from types import TracebackType
+from typing import Any, Self, TypeAlias
 
 from mosaic.core.context import Context
 from mosaic.core.errors import TimedOut
@@ -141,11 +142,13 @@ class Deadline:
         self._pauses = 0
         self._left_s = 0.0
 
-    async def __aenter__(self) -> "Deadline":
+    async def __aenter__(self) -> Self:
         await self._timer.__aenter__()
         return self
 
-    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             await self._timer.__aexit__(kind, error, trace)
         except TimeoutError:

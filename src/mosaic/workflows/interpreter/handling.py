@@ -104,7 +104,9 @@ async def _run(where: Handling, index: int, failure: Failure, run_block: RunBloc
     try:
         return (await run_block(clause.do, frame)).output
     except Failure as second:
-        second.error.data.setdefault("while_handling", {"code": failure.code, "message": failure.error.message})
+        second.error.data.setdefault(
+            "while_handling", {"code": failure.code, "message": failure.error.message}
+        )
         raise
 
 
@@ -119,7 +121,9 @@ async def _extend(where: Handling, index: int) -> None:
     async def extend(_: EffectCall) -> Outcome:
         writes = run.services.budgets.extension(run.ctx, run.id, usd=usd, tokens=clause.extend_tokens)
         shown = {"usd": str(usd) if usd else None, "tokens": clause.extend_tokens, "clause": index}
-        return Outcome(None, events=(NewEvent("budget.extended", shown, path=where.path),), writes=tuple(writes))
+        return Outcome(
+            None, events=(NewEvent("budget.extended", shown, path=where.path),), writes=tuple(writes)
+        )
 
     await run.at(where.path).effect(_name(where, index, "extend"), extend, safety=Safety.REPEATABLE)
 

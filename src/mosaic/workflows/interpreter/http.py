@@ -23,7 +23,9 @@ async def run_http(step: HttpStep, here: Here) -> JsonValue:
     scope = here.scope
     arguments: JsonObject = {"method": step.method, "url": step.url.evaluate_text(scope)}
     headers = {
-        name: value.evaluate_text(scope) for name, value in step.headers.items() if not isinstance(value, SecretRef)
+        name: value.evaluate_text(scope)
+        for name, value in step.headers.items()
+        if not isinstance(value, SecretRef)
     }
     if headers:
         arguments["headers"] = headers
@@ -89,7 +91,7 @@ class _Request(BaseTool):
         status = content.get("status") if isinstance(content, dict) else None
         if not isinstance(status, int):
             return result
-        if status in self._step.ok or (not self._step.ok and 200 <= status < 300):  # noqa: PLR2004  # HTTP's own
+        if status in self._step.ok or (not self._step.ok and 200 <= status < 300):  # HTTP's own
             return ToolResult(content, truncated=result.truncated, blob=result.blob)
         raise _refused(status, str(arguments["url"]), content)
 

@@ -33,7 +33,7 @@ async def run_ask(step: AskStep, here: Here) -> JsonValue:
     answered = await approvals.wait(here.execution, asked)
 
     async def note(_: EffectCall) -> Outcome:
-        return Outcome(_answer(step, answered))
+        return Outcome(_answer(answered))
 
     # Recorded, so that a replay needs no approval row.
     answer = await here.effects.effect(numbered("answer", mark), note, safety=Safety.REPEATABLE)
@@ -61,7 +61,7 @@ def _request(step: AskStep, here: Here) -> ApprovalRequest:
     )
 
 
-def _answer(step: AskStep, answered: Approval) -> JsonObject:
+def _answer(answered: Approval) -> JsonObject:
     return {
         "approved": answered.approved,
         "answer": answered.answer,
@@ -85,7 +85,9 @@ def _checked(step: AskStep, here: Here, answer: JsonObject) -> JsonObject:
 async def run_listen(step: ListenStep, here: Here) -> JsonValue:
     """Wait for a signal and return its payload."""
     name = step.signal.evaluate_text(here.scope)
-    signal = await here.execution.wait_signal(name, timeout_s=step.wait_s, key=numbered(name, tag(here.number)))
+    signal = await here.execution.wait_signal(
+        name, timeout_s=step.wait_s, key=numbered(name, tag(here.number))
+    )
     if signal is None:
         if step.on_timeout == "continue":
             return None

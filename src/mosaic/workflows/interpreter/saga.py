@@ -90,6 +90,8 @@ def _variables(value: object) -> Iterator[str]:
             yield from _variables(item)
 
 
-def captured(variables: frozenset[str], scope: Mapping[str, JsonValue], *, without: frozenset[str]) -> JsonObject:
+def captured(
+    variables: frozenset[str], scope: Mapping[str, JsonValue], *, without: frozenset[str]
+) -> JsonObject:
     """Return those of `variables` that `scope` holds."""
     return {name: scope[name] for name in sorted(variables - without) if name in scope}

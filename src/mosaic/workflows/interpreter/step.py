@@ -83,7 +83,9 @@ async def _perform(step: Step, here: Here) -> JsonObject:
     try:
         if step.condition is not None and not step.condition.evaluate_bool(here.scope):
             reason: JsonObject = {"reason": "its `if` is false"}
-            return await _record(here, _OUTPUT, {"skipped": True}, [step_event("skipped", step, here.path, reason)])
+            return await _record(
+                here, _OUTPUT, {"skipped": True}, [step_event("skipped", step, here.path, reason)]
+            )
         here.run.active.add(here.path)
         events = await _begin(step, here)
         async with here.deadline:

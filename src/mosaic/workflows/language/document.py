@@ -10,15 +10,18 @@ from typing import Any
 
 from mosaic.core.errors import Problem
 from mosaic.core.values import JsonValue
-from mosaic.workflows.language.nodes import ListNode, MapNode, Node, ScalarNode, line_and_column, source_index
+from mosaic.workflows.language.nodes import ListNode, MapNode, Node, ScalarNode
+from mosaic.workflows.language.positions import line_and_column, line_starts, sources
 
 __all__ = ["MAX_BYTES", "Document", "read_document"]
 
 MAX_BYTES = 1_000_000
 """Bytes in one file."""
+MAX_LINE = 100_000
+"""Characters in one line: some tokens take the parser time that grows with the square of their length."""
 MAX_DEPTH = 50
 """Levels of nesting, aliases followed."""
-MAX_NODES = 50_000
+MAX_NODES = 20_000
 """Values in one document, aliases followed: a few lines of aliases can stand for billions."""
 
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
@@ -41,10 +44,21 @@ class Document:
     text: str
     root: Node | None = None
     problems: list[Problem] = field(default_factory=list)
+    _sources: dict[int, list[int]] = field(default_factory=dict, repr=False)
+    _lines: list[int] = field(default_factory=list, repr=False)
 
     def locate(self, node: ScalarNode, offset: int) -> tuple[int, int]:
         """Return line and column of the character at `offset` of a scalar's value."""
-        return line_and_column(self.text, source_index(self.text, node, offset))
+        places = self._sources.get(id(node))
+        if places is None:
+            places = self._sources[id(node)] = sources(self.text, node)
+        return self.position(places[min(offset, len(places) - 1)])
+
+    def position(self, index: int) -> tuple[int, int]:
+        """Return line and column of a character of the file."""
+        if not self._lines:
+            self._lines = line_starts(self.text)
+        return line_and_column(self._lines, min(index, len(self.text)))
 
 
 def read_document(data: bytes, file: str) -> Document:
@@ -65,6 +79,11 @@ def read_document(data: bytes, file: str) -> Document:
         message = "The file is not UTF-8 text."
         document.problems.append(Problem(message, file=file, line=line, column=column))
         return document
+    for number, line in enumerate(document.text.split("\n"), 1):
+        if len(line) > MAX_LINE:
+            message = f"This line has {len(line)} characters; at most {MAX_LINE} are read."
+            document.problems.append(Problem(message, file=file, line=number, column=1))
+            return document
     _parse(document)
     return document
 
@@ -87,7 +106,7 @@ def _parse(document: Document) -> None:
         document.problems.append(Problem(message, "", document.file, line, column, hint))
     except YAMLError as error:
         index = min(getattr(error, "position", 0) or 0, len(document.text))
-        line, column = line_and_column(document.text, index)
+        line, column = document.position(index)
         message = "The file holds a character that YAML does not allow."
         document.problems.append(Problem(message, "", document.file, line, column))
     except (ValueError, OverflowError, IndexError, AttributeError, AssertionError, TypeError, KeyError):

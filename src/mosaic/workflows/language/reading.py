@@ -21,7 +21,10 @@ from mosaic.workflows.language.nodes import ListNode, MapNode, Node, ScalarNode
 from mosaic.workflows.spelling import shown
 from mosaic.workflows.step_base import Place
 
-__all__ = ["Reading", "join_pointer", "kind_of"]
+__all__ = ["MAX_STEPS", "Reading", "join_pointer", "kind_of"]
+
+MAX_STEPS = 1000
+"""Steps in one file."""
 
 
 def kind_of(node: Node) -> str:
@@ -54,6 +57,7 @@ class Reading:
     Attributes:
         places: the value that stands at each pointer.
         broken: pointers of the steps and agents that are wrong: what they give is not known.
+        steps: how many steps were read.
         sources: node and pointer of each template, for positions inside it; by `id`, the template kept alive.
     """
 
@@ -62,7 +66,16 @@ class Reading:
     problems: list[Problem] = field(default_factory=list)
     places: dict[str, Node] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
+    steps: int = 0
     sources: dict[int, tuple[Template, ScalarNode, str]] = field(default_factory=dict)
+
+    def count_step(self, node: Node, pointer: str) -> bool:
+        """Count a step; say whether it may still be read. The first one too many is a problem."""
+        self.steps += 1
+        if self.steps == MAX_STEPS + 1:
+            hint = "loop with `for`, or move steps into a `workflow` of their own"
+            self.complain(node, pointer, f"A workflow has at most {MAX_STEPS} steps.", hint)
+        return self.steps <= MAX_STEPS
 
     @property
     def file(self) -> str:

@@ -240,6 +240,8 @@ class StepList:
         for index, item in enumerate(node.items):
             inner = join_pointer(pointer, index)
             reading.places[inner] = item
+            if not reading.count_step(item, inner):
+                break
             entry = self._entry(item, reading, inner)
             if entry is None:
                 continue
@@ -300,6 +302,8 @@ class Branches:
         steps: list[Step] = []
         for name, (key, body) in node.entries.items():
             inner = join_pointer(pointer, name)
+            if not reading.count_step(body, inner):
+                break
             problem = name_problem(name)
             if problem:
                 reading.complain(key, inner, f"{problem[0]}.", problem[1])

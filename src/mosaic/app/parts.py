@@ -1,0 +1,116 @@
+"""The rooms' own settings, made from the installation's."""
+
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+from mosaic import __version__
+from mosaic.app.sections import PoolSection, PriceSection, ProviderSection
+from mosaic.app.settings import Settings
+from mosaic.core.redaction import Redactor
+from mosaic.cost import CostSettings, TokenPrice
+from mosaic.engine import EngineSettings, QueueLimits, RetryPolicy
+from mosaic.inference import InferenceSettings
+from mosaic.providers import ProviderRegistry
+from mosaic.storage import StorageSettings
+
+__all__ = [
+    "make_cost",
+    "make_engine",
+    "make_inference",
+    "make_providers",
+    "make_storage",
+    "newest_schema",
+    "queue_of",
+]
+
+_DEFAULT_QUEUE = "agents"
+
+
+def make_storage(settings: Settings) -> StorageSettings:
+    """Return where data is kept."""
+    section = settings.storage
+    return StorageSettings(
+        url=settings.database_url,
+        data_dir=settings.home,
+        synchronous=section.synchronous,
+        busy_timeout_ms=section.busy_timeout_ms,
+        pool_size=section.pool_size,
+    )
+
+
+def newest_schema() -> str:
+    """Return the newest revision of the schema that this release knows: its migrations are numbered files."""
+    folder = resources.files("mosaic.storage") / "migrations" / "versions"
+    return max(entry.name.partition("_")[0] for entry in folder.iterdir() if entry.name[:1].isdigit())
+
+
+def make_engine(settings: Settings) -> EngineSettings:
+    """Return how executions run; every agent pool has a queue of its own."""
+    section = settings.engine
+    queues = {queue_of(pool): _limits(limits) for pool, limits in settings.pools.items()}
+    queues.setdefault(_DEFAULT_QUEUE, _limits(PoolSection()))
+    return EngineSettings(
+        app_version=__version__,
+        queues=queues,
+        heartbeat_s=section.heartbeat_s,
+        lease_ttl_s=section.lease_ttl_s,
+        max_recoveries=section.max_recoveries,
+        drain_s=section.drain_s,
+        retry_budget=section.retry_budget,
+    )
+
+
+def queue_of(pool: str) -> str:
+    """Return the queue in which the jobs of an agent pool wait."""
+    return _DEFAULT_QUEUE if pool == "default" else f"{_DEFAULT_QUEUE}-{pool}"
+
+
+def _limits(section: PoolSection) -> QueueLimits:
+    return QueueLimits(
+        concurrency=section.concurrency,
+        per_tenant_concurrency=section.per_tenant,
+        per_node_concurrency=section.per_node or min(section.concurrency, 100),
+    )
+
+
+def make_providers(
+    settings: Settings, *, redactor: Redactor, environ: Mapping[str, str] | None = None
+) -> ProviderRegistry:
+    """Return the model providers of this installation."""
+    return ProviderRegistry(
+        redactor=redactor,
+        settings={name: _provider(section) for name, section in settings.providers.items()},
+        environment=environ,
+        disabled=[name for name, section in settings.providers.items() if not section.enabled],
+    )
+
+
+def _provider(section: ProviderSection) -> dict[str, Any]:
+    return section.model_dump(exclude={"enabled"}, exclude_none=True)
+
+
+def make_cost(settings: Settings) -> CostSettings:
+    """Return what models cost here."""
+    section = settings.cost
+    return CostSettings({model: _price(price) for model, price in section.prices.items()}, section.unpriced)
+
+
+def _price(section: PriceSection) -> TokenPrice:
+    return TokenPrice(**section.model_dump())
+
+
+def make_inference(settings: Settings) -> InferenceSettings:
+    """Return how models are chosen and called."""
+    section = settings.inference
+    chosen: dict[str, Any] = {} if section.defaults is None else {"defaults": section.defaults}
+    retry = section.retry
+    return InferenceSettings(
+        **chosen,
+        max_output_tokens=section.max_output_tokens,
+        least_output_tokens=min(section.least_output_tokens, section.max_output_tokens),
+        retry=RetryPolicy(
+            attempts=retry.attempts, base_s=retry.base_s, factor=retry.factor, max_s=retry.max_s
+        ),
+        check_ttl_s=section.check_ttl_s,
+    )

@@ -1,0 +1,200 @@
+"""The sections of the settings: what each part of an installation can be told, with its bounds."""
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+__all__ = [
+    "ApprovalsSection",
+    "CostSection",
+    "EngineSection",
+    "InferenceSection",
+    "LimitsSection",
+    "LogsSection",
+    "McpServerSection",
+    "PoolSection",
+    "PriceSection",
+    "ProviderSection",
+    "RetrySection",
+    "SecretName",
+    "Section",
+    "ServerSection",
+    "StorageSection",
+    "ToolsSection",
+]
+
+
+def _listed(value: Any) -> Any:
+    """Take ``a, b`` for a list: that is what a variable can hold."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if text.startswith("["):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return value
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Usd = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A part of the settings; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSection(Section):
+    """Where `mosaic up` listens."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="Beyond loopback needs MOSAIC_OWNER_TOKEN.")
+    port: int = Field(8420, ge=0, le=65535, description="0 picks a free one.")
+    allowed_hosts: Names = Field((), description="Extra Host header names that are accepted.")
+    max_body_bytes: int = Field(
+        8_000_000, ge=1_000, le=1_000_000_000, description="The largest request body."
+    )
+
+
+class StorageSection(Section):
+    """Which database."""
+
+    url: str | None = Field(None, description="PostgreSQL URL without a password, or empty for SQLite.")
+    synchronous: Literal["FULL", "NORMAL"] = "FULL"
+    busy_timeout_ms: int = Field(
+        5_000, ge=0, le=600_000, description="How long SQLite waits for another writer."
+    )
+    pool_size: int = Field(10, ge=1, le=200)
+
+
+class PoolSection(Section):
+    """Limits of one agent pool."""
+
+    concurrency: int = Field(100, ge=1, le=10_000, description="Agent jobs at once over all nodes.")
+    per_tenant: int | None = Field(None, ge=1, description="Agent jobs at once of one tenant.")
+    per_node: int | None = Field(None, ge=1, description="Agent jobs at once on one node.")
+
+
+class EngineSection(Section):
+    """Durable execution."""
+
+    heartbeat_s: float = Field(1.0, gt=0, le=60)
+    lease_ttl_s: float = Field(5.0, gt=0, le=600)
+    max_recoveries: int = Field(5, ge=1, le=100)
+    drain_s: float = Field(10.0, ge=0, le=600)
+    retry_budget: int = Field(20, ge=0, le=10_000, description="Retries one run may use, over all its steps.")
+
+
+class ProviderSection(Section):
+    """Settings of one model provider: these, and the fields its plugin declares. Its key is a variable."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    base_url: str | None = None
+    timeout_s: Seconds | None = None
+    enabled: bool = True
+
+
+class RetrySection(Section):
+    """How a model call that failed is tried again."""
+
+    attempts: int = Field(4, ge=1, le=20)
+    base_s: float = Field(1.0, ge=0, le=600)
+    factor: float = Field(2.0, ge=1, le=10)
+    max_s: float = Field(30.0, ge=0, le=3600)
+
+
+class InferenceSection(Section):
+    """Which models, and how they are called."""
+
+    defaults: Names | None = Field(
+        None, description="What an agent without a model gets, best first: provider:model, or a provider."
+    )
+    max_output_tokens: int = Field(16_384, ge=1, le=1_000_000)
+    least_output_tokens: int = Field(1_024, ge=1, le=1_000_000)
+    retry: RetrySection = RetrySection()
+    check_ttl_s: float = Field(15.0, ge=0, le=3600, description="How long a provider's health is remembered.")
+
+
+class PriceSection(Section):
+    """A price in dollars for a million tokens; what is left out for the cache costs the same as other input."""
+
+    input_usd_per_mtok: Usd
+    output_usd_per_mtok: Usd
+    cached_input_usd_per_mtok: Usd | None = None
+    cache_write_usd_per_mtok: Usd | None = None
+
+
+class CostSection(Section):
+    """What models cost here."""
+
+    prices: dict[str, PriceSection] = Field(
+        {}, description="provider:model, with * and ? as wildcards -> price; they win over the public list."
+    )
+    unpriced: Literal["refuse", "allow"] = Field(
+        "refuse",
+        description="What a run with a budget in dollars does about a model whose price nobody knows.",
+    )
+
+
+class SecretName(Section):
+    """A secret by the name of its variable; it is read at the moment of the call."""
+
+    secret: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,199}$")
+    prefix: str = ""
+
+
+class McpServerSection(Section):
+    """An MCP server that workflows may name: a command to start, or an address."""
+
+    command: tuple[str, ...] = ()
+    url: str | None = Field(None, pattern=r"^https?://\S+$")
+    headers: dict[str, str | SecretName] = {}
+    env: dict[str, str | SecretName] = {}
+    trust_annotations: bool = False
+    confined: bool = False
+    start_timeout_s: Seconds = 30.0
+
+    @model_validator(mode="after")
+    def _one_way_to_reach_it(self) -> "McpServerSection":
+        if bool(self.command) == bool(self.url):
+            raise ValueError("give either a command or a url")
+        return self
+
+
+class ToolsSection(Section):
+    """The tool door."""
+
+    allow_private_hosts: Names = Field(
+        (),
+        description="Private hosts or networks that http.request and MCP over HTTP may reach, such as 127.0.0.1.",
+    )
+    mcp_servers: dict[str, McpServerSection] = Field({}, description="Servers that workflows may name.")
+
+
+class ApprovalsSection(Section):
+    """What holds for an approval where the tool or the workflow does not say."""
+
+    roles: Names = Field((), description="Who may answer; empty means any person.")
+    timeout_s: Seconds | None = Field(
+        None, description="Seconds until silence decides; empty waits for ever."
+    )
+    on_timeout: Literal["deny", "approve"] = "deny"
+
+
+class LimitsSection(Section):
+    """Defaults for a run that names none."""
+
+    usd: Usd | None = 5.0
+    tokens: int | None = Field(None, ge=0)
+
+
+class LogsSection(Section):
+    """What the process says of itself on stderr."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
+    style: Literal["text", "json"] = "text"
