@@ -162,7 +162,7 @@ def sqlite_template(session_dir: Path) -> Path:
     file = session_dir / "template.db"
     with _locked(session_dir / "sqlite.lock"):
         if not file.exists():
-            draft = session_dir / "draft.db"
+            draft = session_dir / f"draft-{os.getpid()}.db"
             _migrate(StorageSettings(f"sqlite:///{draft}", session_dir))
             with contextlib.closing(sqlite3.connect(draft)) as connection:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -178,8 +178,9 @@ def postgres_url(session_dir: Path) -> str:
         if not note.exists():
             url = _start_postgres(session_dir)
             with psycopg.connect(url, autocommit=True) as connection:
-                connection.execute("CREATE DATABASE mosaic_template")
-                connection.execute("CREATE DATABASE mosaic_empty")
+                for name in ("mosaic_template", "mosaic_empty"):
+                    connection.execute(f"DROP DATABASE IF EXISTS {name}")  # of a worker that failed half-way
+                    connection.execute(f"CREATE DATABASE {name}")
             _migrate(StorageSettings(_named(url, "mosaic_template"), session_dir))
             note.write_text(json.dumps({"url": url}))
     return str(json.loads(note.read_text())["url"])
@@ -211,7 +212,7 @@ def _postgres(directory: Path) -> tuple[Any, Any]:
 
 
 def _start_postgres(directory: Path) -> str:
-    (directory / "postgresql").mkdir()
+    (directory / "postgresql").mkdir(exist_ok=True)
     server, _ = _postgres(directory)
     with server._lock:
         server.ensure_pgdata_inited()
@@ -251,5 +252,10 @@ def _migrate(settings: StorageSettings) -> None:
     upgrade(engine)
     autogenerate.import_models()
     connected = engine()
-    metadata.create_all(connected)  # tables that no migration makes yet
+    missing = set(metadata.tables) - set(sqlalchemy.inspect(connected).get_table_names())
     connected.dispose()
+    if missing:
+        command = "python -m mosaic.storage.migrations.autogenerate"
+        pytest.fail(
+            f"no migration makes the tables {sorted(missing)}; write one with: {command} 'what changed'"
+        )

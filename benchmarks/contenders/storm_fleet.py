@@ -9,7 +9,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -59,9 +59,21 @@ class Member:
 
 
 class Fleet:
-    """Every node of one installation."""
+    """Every node of one installation.
 
-    def __init__(self, settings: dict[str, Any], folder: Path, *, profile: Path | None = None) -> None:
+    Args:
+        settings: of each node, or what gives them for a node's name.
+        folder: for the socket and the log.
+        profile: where a node that is stopped leaves a profile.
+    """
+
+    def __init__(
+        self,
+        settings: dict[str, Any] | Callable[[str], dict[str, Any]],
+        folder: Path,
+        *,
+        profile: Path | None = None,
+    ) -> None:
         self.members: list[Member] = []
         self.deaths: list[str] = []
         self._settings = settings
@@ -98,7 +110,7 @@ class Fleet:
         name = f"n{next(self._names)}"
         order = {
             "name": name,
-            "settings": self._settings,
+            "settings": self._settings(name) if callable(self._settings) else self._settings,
             "control": str(self._folder / "control"),
             "log": str(self.log),
             "profile": str(self._profile) if self._profile else None,

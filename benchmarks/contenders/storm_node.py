@@ -58,7 +58,6 @@ def run_node(order: dict[str, Any]) -> None:
     log = os.open(order["log"], os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    os.environ["PGAPPNAME"] = order["name"]  # so that PostgreSQL can say who wrote what
     if order["profile"] is None:
         asyncio.run(_serve(order))
         return

@@ -14,7 +14,7 @@ from mosaic.app.build import Application
 from mosaic.app.first_run import run_example_once
 from mosaic.app.lifespan import open_application
 from mosaic.app.owner import owner_token, require_remote_token
-from mosaic.app.presence import announce, find_server, withdraw
+from mosaic.app.presence import Presence, find_server
 from mosaic.app.settings import Settings
 from mosaic.core.errors import Locked, Unavailable
 from mosaic.observability import get_logger
@@ -23,6 +23,7 @@ __all__ = ["serve"]
 
 _log = get_logger(__name__)
 _GRACE_S = 3
+_BACKLOG = 2048
 
 
 def serve(settings: Settings, *, example: bool) -> int:
@@ -51,10 +52,11 @@ async def _serve(settings: Settings, *, example: bool) -> int:
         raise Locked(
             f"MosAIc already runs on this data at {running.address} (process {running.pid}).",
             hint="Use it as it is, or stop that process first.",
+            pid=running.pid,
+            address=running.address,
         )
     listener = _listen(settings.server.host, settings.server.port)
-    host, port = listener.getsockname()[:2]
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    address = _address(listener, settings.server.host)
     try:
         async with open_application(settings, execute=True, address=address) as application:
             await _answer(application, listener, address, example=example)
@@ -65,15 +67,17 @@ async def _serve(settings: Settings, *, example: bool) -> int:
 
 
 async def _answer(application: Application, listener: socket.socket, address: str, *, example: bool) -> None:
-    home = application.settings.home
-    asgi = create_asgi(application, owner_token=owner_token(home))
+    home, presence = application.settings.home, Presence(application.settings.home)
+    token = owner_token(home)
+    application.redactor.add(token)
     config = uvicorn.Config(
-        asgi,
+        create_asgi(application, owner_token=token),
         log_config=None,
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=_GRACE_S,
         server_header=False,
+        ws="none",
     )
     server = _Server(config)
     loop = asyncio.get_running_loop()
@@ -86,13 +90,13 @@ async def _answer(application: Application, listener: socket.socket, address: st
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
-    announce(home, address)
+    presence.announce(address)
     _say(f"MosAIc answers on {address}  (data in {home}, Ctrl-C stops it)")
     first = asyncio.create_task(_example(application)) if example else None
     try:
         await server.serve(sockets=[listener])
     finally:
-        withdraw(home)
+        presence.withdraw()
         if first:
             first.cancel()
             await asyncio.gather(first, return_exceptions=True)
@@ -112,18 +116,41 @@ async def _example(application: Application) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    """Return a socket that listens already: what comes before the server is ready waits instead of being refused.
+
+    Raises:
+        Unavailable: if the address cannot be used.
+    """
     try:
-        listener.bind((host, port))
+        family, _, _, _, where = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise _cannot_listen(host, port, error) from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(where)
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise Unavailable(
-            f"Cannot listen on {host}:{port}: {error.strerror or error}.",
-            hint="Choose another port with --port, or --port 0 for a free one.",
-        ) from None
+        raise _cannot_listen(host, port, error) from None
     return listener
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> Unavailable:
+    return Unavailable(
+        f"Cannot listen on {host}:{port}: {error.strerror or error}.",
+        hint="Choose another port with --port, or --port 0 for a free one.",
+    )
+
+
+def _address(listener: socket.socket, host: str) -> str:
+    """Return the address by which this machine reaches the server."""
+    bound, port = listener.getsockname()[:2]
+    loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # what it is bound to, not what to bind
+    name = loopback.get(bound, host if host == "localhost" else bound)
+    return f"http://{f'[{name}]' if ':' in name else name}:{port}"
 
 
 def _say(text: str) -> None:

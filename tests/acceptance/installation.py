@@ -119,6 +119,17 @@ def of(events: Iterable[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     return [event["data"] for event in events if event["type"] == kind]
 
 
-def offered(name: str, risk: str = "read_only", **options: Any) -> Any:
+def offered(name: str, risk: str = "read_only", **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Make a tool of a function as an installed package offers it: workflows name it ``acceptance:<name>``."""
-    return tool(name=name, risk=risk, source=f"python:acceptance:{name}", **options)
+
+    def make(function: Callable[..., Any]) -> Any:
+        function.__module__, function.__qualname__ = "acceptance", name
+        return tool(name=name, risk=risk, **options)(function)
+
+    return make
+
+
+def reason(run: dict[str, Any]) -> str:
+    """Return the code of the error that made a run fail."""
+    assert run["status"] == "failed", run["outputs"]
+    return str(run["error"]["data"]["reason"]["code"])

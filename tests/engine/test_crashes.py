@@ -188,6 +188,8 @@ async def test_an_unsafe_effect_whose_process_died_is_reported_and_not_repeated(
     result = await engine.wait("e1", timeout_s=WAIT_S)
     assert isinstance(result.error, OutcomeUnknown)
     assert len(notes.read_text().splitlines()) == 1
+    (info,) = await engine.executions(ctx, "r1")
+    assert (info.attempt, info.crashes) == (2, 1)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -323,3 +323,23 @@ async def test_handlers_are_registered_once_and_before_the_launch(launch):
         engine.register("other", echo)
     with pytest.raises(Conflict, match="launched already"):
         await engine.launch()
+
+
+async def test_being_called_by_other_nodes_restarts_nothing_that_is_under_way(launch, ctx, bus):
+    starts = []
+
+    async def once(execution):
+        starts.append(execution.id)
+        return (await execution.wait_signal("go")).payload
+
+    engine = await launch(once=once)
+    for number in range(20):
+        bus.publish("nodes")
+        await engine.start(ctx, execution_id=f"e{number}", run_id="r1", handler="once", input={})
+    bus.publish("nodes")
+    async with engine._database.transaction() as tx:
+        await engine.send_signal(tx, ctx, "r1", "go", "went")
+    for number in range(20):
+        assert (await engine.wait(f"e{number}", timeout_s=WAIT_S)).output == "went"
+    assert sorted(starts) == sorted(f"e{number}" for number in range(20))
+    assert {info.attempt for info in await engine.executions(ctx, "r1")} == {1}

@@ -5,9 +5,10 @@ import contextlib
 from datetime import UTC, datetime
 
 import pytest
+import sqlalchemy
 
 from mosaic.core.errors import Conflict
-from mosaic.engine import ExecutionStatus
+from mosaic.engine import Engine, ExecutionStatus
 from mosaic.events import NewEvent
 from tests.engine.conftest import SETTINGS, WAIT_S
 
@@ -135,3 +136,15 @@ async def test_hundreds_of_executions_wait_at_once(launch, ctx, engine, database
     assert result.output == 300
     statuses = {info.status for info in await engine.executions(ctx, "r1")}
     assert statuses == {ExecutionStatus.SUCCEEDED}
+
+
+async def test_secrets_in_what_a_run_is_told_are_masked(database, journal, bus, ctx, redactor, launch):
+    redactor.add("hunter2-hunter2")
+    node = await launch(wait=wait)
+    outside = Engine(database, journal, bus, redactor=redactor)
+    await send(outside, database, ctx, "approved", {"note": "use hunter2-hunter2"})
+    await start(node, ctx)
+    assert (await node.wait("e1", timeout_s=WAIT_S)).output[1] == {"note": "use [redacted]"}
+    async with database.transaction(read_only=True) as tx:
+        stored = await tx.scalar(sqlalchemy.text("SELECT payload FROM signal"))
+    assert "hunter2" not in str(stored)

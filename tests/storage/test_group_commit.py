@@ -372,6 +372,26 @@ async def test_a_prepared_statement_that_fails_leaves_the_committer_usable(
     assert await stored(database, notes) == [1]
 
 
+async def test_a_rollback_after_many_statements_leaves_the_prepared_ones_in_place(
+    database: Database, notes: Table
+) -> None:
+    prepared = Prepared(insert(notes).values(id=bindparam("id"), text=bindparam("text")), database.dialect)
+
+    def unit(number: int, tx: SyncTransaction) -> None:
+        tx.run(prepared, [(number, "a")])
+        for _ in range(20):
+            tx.send(update(notes).where(notes.c.id == number).values(text="b"))
+        tx.run(prepared, [(number if number == 1 else number + 100, "again")])
+
+    await database.committer.commit(lambda tx: unit(2, tx))
+    for _ in range(2):
+        with pytest.raises(Duplicate):
+            await database.committer.commit(lambda tx: unit(1, tx))
+        await database.committer.commit(lambda tx: tx.send(text("DROP TABLE IF EXISTS never_there")))
+    await database.committer.commit(lambda tx: unit(3, tx))
+    assert await stored(database, notes) == [2, 3, 102, 103]
+
+
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_a_frozen_batch_is_idle_in_its_transaction_so_that_the_server_can_end_it(
     database: Database, notes: Table

@@ -5,6 +5,7 @@ import shutil
 import stat
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -129,24 +130,25 @@ async def test_links_planted_meanwhile_do_not_lead_outside(
 
     def swap() -> None:
         while not stop.is_set():
-            try:
-                os.rename(workspace / "real", workspace / "parked")
-                os.symlink(outside, workspace / "real")
-                os.unlink(workspace / "real")
-                os.rename(workspace / "parked", workspace / "real")
-            except OSError:
-                return
+            for step in (
+                lambda: os.rename(workspace / "real", workspace / "parked"),
+                lambda: os.symlink(outside, workspace / "real"),
+                lambda: os.unlink(workspace / "real"),
+                lambda: os.rename(workspace / "parked", workspace / "real"),
+            ):
+                with suppress(OSError):  # the writes below make directories too
+                    step()
 
+    files = confined(invocation)
+    seen = {files.read("real/file", limit_bytes=100)}
     thread = threading.Thread(target=swap)
     thread.start()
-    files, seen = confined(invocation), set()
     try:
         for _ in range(3_000):
-            try:
+            with suppress(MosaicError):
                 seen.add(files.read("real/file", limit_bytes=100))
+            with suppress(MosaicError):
                 files.write("real/file", b"inside")
-            except MosaicError:
-                pass
     finally:
         stop.set()
         thread.join()

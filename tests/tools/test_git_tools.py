@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from mosaic.core.errors import PermissionDenied, ToolFailed
-from mosaic.tools import Invocation
-from mosaic.tools.builtin import git_diff, git_log, git_status
+from mosaic.tools import Invocation, confinement_version
+from mosaic.tools.builtin import git_diff, git_log, git_status, run_shell
+from mosaic.workspaces import Workspaces
 
 pytestmark = pytest.mark.anyio
 
@@ -119,3 +120,32 @@ async def test_a_long_diff_is_cut_and_kept(invoked: Invoked, repository: Path) -
     assert result.truncated
     assert result.blob == "sha256:x"
     assert b"+line 49999" in kept[0]
+
+
+async def test_in_a_runs_own_worktree_git_looks_and_cannot_commit(
+    invoked: Invoked, repository: Path, tmp_path: Path
+) -> None:
+    """The worktree hangs on a repository of ours, which hangs on the user's."""
+    git(repository, "checkout", "--quiet", "--", ".")
+    workspaces = Workspaces(tmp_path / "data")
+    made = await workspaces.prepare("run_9", repository)
+    (made.path / "app.py").write_text("changed here\n")
+    (made.path / "fresh").write_text("fresh\n")
+    invocation = invoked(workspace=made.path)
+    assert (await output(git_status, invocation)).splitlines() == ["## mosaic/run_9", " M app.py", "?? fresh"]
+    diff = await output(git_diff, invocation)
+    assert "+changed here\n" in diff
+    assert "+fresh\n" in diff
+    assert "first" in await output(git_log, invocation)
+    tried = await run_shell.call(
+        invocation, {"command": "git status --short; git add -A; git commit -m mine"}
+    )
+    assert " M app.py" in tried.content["stdout"]  # type: ignore[index,call-overload]
+    if confinement_version():
+        assert "Permission denied" in tried.content["stderr"]  # type: ignore[index,call-overload]
+    committed = await workspaces.commit(made, "Ours")
+    assert committed is not None
+    assert set(committed.files) == {"app.py", "fresh"}
+    assert await output(git_diff, invocation) == ""
+    assert "Ours" in await output(git_log, invocation, count=1)
+    assert "+changed here" in await output(git_diff, invocation, base="HEAD~1")

@@ -370,11 +370,12 @@ async def running_bench(
     door = ToolDoor(approvals, redactor=redactor, blobs=blobs)
     quick = RetryPolicy(attempts=2, base_s=0.01, jitter=0)
     inference = Inference(providers, cost, InferenceSettings(retry=quick, retry_with_fallback=quick))
+    conversations = Conversations(database, journal, blobs, redactor=redactor)
     runner = AgentRunner(
         inference=inference,
         door=door,
         registry=AgentRegistry(database, journal),
-        conversations=Conversations(database, journal, blobs, redactor=redactor),
+        conversations=conversations,
         redactor=redactor,
     )
     definitions = LoadedDefinitions(work / "scripts")
@@ -390,7 +391,7 @@ async def running_bench(
         worktrees=worktrees,
     )
     engine.register("workflow", WorkflowHandler(services))
-    engine.register("agent", AgentHandler(services, runner))
+    engine.register("agent", AgentHandler(services, runner, conversations=conversations))
     bench = Bench(engine, journal, database, approvals, cost, providers, definitions, worktrees, work)
     children.bench = bench
     for path in preload:

@@ -1,7 +1,7 @@
 """A node in a process of its own that kills itself (-9) at chosen commits, for tests of recovery.
 
 Usage: python -m tests.workflows.node OPTIONS (JSON: url, data_dir, work, runs {run id: [file, inputs]},
-stop_at {run id: number of recorded effects}, seed)
+stop_at {run id: number of recorded effects}, seed, hold_key [run id, key])
 """
 
 import asyncio
@@ -37,6 +37,8 @@ class MortalJournal(Journal):
         self._done: dict[str, int] = {}
         self._under_way: set[tuple[str, str]] = set()
         self._chance = random.Random(seed)
+        self.hold_key: list[str] | None = None
+        """One run and effect key to hold before its commit, for ever."""
         self.held: set[str] = set()
         self.ended: set[str] = set()
 
@@ -61,6 +63,8 @@ class MortalJournal(Journal):
         writes: Sequence[Write] = (),
         path: str | None = None,
     ) -> JsonValue:
+        if [run_id, key] == self.hold_key:
+            await self._hold(run_id)
         self._done[run_id] = self._done.get(run_id, 0) + 1
         is_due = run_id in self._stop_at and self._done[run_id] >= self._stop_at[run_id]
         if is_due and (run_id, key) not in self._under_way and self._chance.random() < 0.5:
@@ -95,8 +99,9 @@ async def main(options: Any) -> None:
     bus = open_bus(database)
     blobs = FileBlobs(settings.data_dir / "blobs", durable=False)
     journal = MortalJournal(database, bus, blobs, stop_at=options["stop_at"], seed=options["seed"])
+    journal.hold_key = options.get("hold_key")
     await journal.count(CTX)
-    death = asyncio.create_task(journal.die())
+    death = asyncio.create_task(journal.die()) if options["stop_at"] else None
     files = sorted({Path(file) for file, _ in options["runs"].values()})
     async with running_bench(
         database, journal, bus, blobs, data_dir=settings.data_dir, work=Path(options["work"]), preload=files
@@ -104,7 +109,8 @@ async def main(options: Any) -> None:
         for run_id, (file, inputs) in options["runs"].items():
             await bench.start(bench.load(Path(file)), inputs, run_id=run_id)
         results = await asyncio.gather(*(ended(bench, journal, run_id) for run_id in options["runs"]))
-        death.cancel()
+        if death is not None:
+            death.cancel()
         told = {
             run_id: {"output": result.output, "error": result.error.to_json() if result.error else None}
             for run_id, result in zip(options["runs"], results, strict=True)

@@ -16,6 +16,10 @@ async def failing(bench: Bench, text: str) -> StepFailed:
     return error
 
 
+def reason_code(error: StepFailed) -> str:
+    return str(error.data["reason"]["code"])
+
+
 async def test_steps_run_in_order_and_see_what_came_before(bench: Bench) -> None:
     outputs = await bench.steps(
         """
@@ -130,16 +134,16 @@ do:
   - all:
       for: {each: item, in: [1, 2, 3, 4, 5], index: place, parallel: 3}
       do:
-        - double: {set: "${item * 2 + place}"}
+        - twice: {set: "${item * 2 + place}"}
   - named:
-      for: {each: pair, in: {a: 1, b: 2}}
+      for: {each: pair, in: {b: 2, a: 1}}
       do: [{text: {set: "${pair.key}=${pair.value}"}}]
 outputs: {all: "${all}", named: "${named}"}
 """
     )
     assert outputs == {"all": [2, 5, 8, 11, 14], "named": ["a=1", "b=2"]}
     paths = await bench.paths("step.completed")
-    assert {"all[0]/double", "all[4]/double", "named[1]/text"} <= set(paths)
+    assert {"all[0]/twice", "all[4]/twice", "named[1]/text"} <= set(paths)
 
 
 async def test_a_map_over_a_graph_runs_each_item_after_what_it_needs(bench: Bench) -> None:
@@ -537,3 +541,53 @@ async def test_an_expression_that_fails_names_its_place(bench: Bench) -> None:
     error = await failing(bench, "do:\n  - a: {set: {x: [1]}}\n  - b: {set: '${a.x[5]}'}\n")
     assert error.data["reason"]["code"] == "expression_failed"
     assert "workflow.yaml:" in error.message
+
+
+async def test_outputs_that_cannot_be_computed_fail_the_run_like_a_step(bench: Bench) -> None:
+    error = await failing(
+        bench,
+        """
+do:
+  - a: {tool: note, with: {text: a}, compensate: [{undo: {tool: note, with: {text: undo a}}}]}
+  - b: {set: {x: [1]}}
+outputs: {b: "${b.x[7]}"}
+""",
+    )
+    assert reason_code(error) == "expression_failed"
+    assert bench.notes() == ["a", "undo a"]
+
+
+async def test_a_clause_whose_condition_fails_fails_the_step_with_that(bench: Bench) -> None:
+    error = await failing(
+        bench,
+        """
+do:
+  - block:
+      do:
+        - a: {tool: refuse, with: {why: no}, catch: [{on: any, if: "error.data.nothing.here == 1"}]}
+      catch: [{on: timed_out}]
+""",
+    )
+    assert reason_code(error) == "expression_failed"
+    assert error.data["step"] == "block/a"
+
+
+async def test_a_block_that_is_run_again_keeps_what_was_settled_inside(bench: Bench) -> None:
+    outputs = await bench.steps(
+        """
+do:
+  - block:
+      do:
+        - soft: {tool: refuse, with: {why: soft}, catch: [{on: any, do: [{s: {tool: note, with: {text: soft}}}]}]}
+        - n: {set: "${feedback == null ? 1 : 2}"}
+        - check: {validate: [{expect: "value == 2"}], on_fail: {goto: n, max: 1}}
+        - hard: {tool: flaky, with: {name: it, failures: 2}, retry: 1}
+      catch: [{on: unavailable, then: retry, max: 5}]
+outputs: {block: "${block}"}
+"""
+    )
+    assert outputs == {"block": "it after 3"}
+    assert bench.notes() == ["refused soft", "soft", "try it", "try it", "try it"]
+    started = await bench.paths("step.started")
+    assert started.count("block/check") == 1
+    assert started.count("block/check~2") == 1

@@ -387,6 +387,29 @@ async def test_an_agent_that_needs_a_person_waits_and_goes_on(bench: Bench) -> N
     assert len(jobs) == 2
 
 
+async def test_an_agent_that_takes_too_long_is_stopped_where_it_runs(bench: Bench) -> None:
+    script = SCRIPT.replace('turns: [{text: "You said', 'turns: [{delay_s: 600, text: "You said')
+    error = await failing(
+        bench, AGENTS + "do: [{a: {agent: talker, with: hi, timeout: 700ms}}]", script__yaml=script
+    )
+    assert reason(error)["code"] == "timed_out"
+    job = (await bench.engine.executions(CTX, "run_1"))[-1]
+    assert (await bench.engine.wait(job.id, timeout_s=30)).status is ExecutionStatus.CANCELLED
+
+
+async def test_an_agents_job_is_tried_again_at_a_path_of_its_own(bench: Bench) -> None:
+    script = SCRIPT.replace(
+        "  talker:\n",
+        "  talker:\n    - when: {path: {lacks: ['(2)']}}\n      turns: [{error: {code: model_refused, message: no}}]\n",
+    )
+    text = (
+        AGENTS + "do: [{a: {agent: talker, with: hi, retry: {attempts: 2, delay: 1ms, on: model_refused}}}]"
+    )
+    assert await bench.run(bench.define(text, script__yaml=script)) == {"result": "You said: hi"}
+    assert [event.path for event in await bench.events("model.called")] == ["a(2)"]
+    assert len(await bench.events("retry")) == 1
+
+
 async def test_control_goes_where_an_agent_hands_it(bench: Bench) -> None:
     outputs = await bench.run(
         agents(
@@ -550,6 +573,31 @@ catch:
     assert bench.notes() == ["before"]
     (extended,) = await bench.events("budget.extended")
     assert extended.data["usd"] == "$1000.00"
+
+
+async def test_an_agent_that_ran_out_of_money_goes_on_with_its_conversation(bench: Bench) -> None:
+    script = SCRIPT.replace(
+        "name: test\n", "name: test\nprice: {input_usd_per_mtok: 0, output_usd_per_mtok: 1000}\n"
+    ).replace(
+        "- output: {tasks: [a, b]}",
+        "- output: {tasks: [a, b]}\n          usage: {input_tokens: 1, output_tokens: 9}",
+    )
+    script = script.replace(
+        'text: "I note it."', 'text: "I note it."\n          usage: {input_tokens: 1, output_tokens: 9}'
+    )
+    definition = bench.define(
+        AGENTS.replace("tools: [note], output", "tools: [note], max_output_tokens: 10, output")
+        + """
+do: [{block: {do: [{plan: {agent: planner, with: go}}]}}]
+catch: [{on: budget_exceeded, then: retry, extend: {usd: 10}}]
+""",
+        script__yaml=script,
+    )
+    # Enough for one answer, not for two.
+    assert await bench.run(definition, usd=Money.usd("0.015")) == {"result": {"tasks": ["a", "b"]}}
+    called = await bench.events("model.called")
+    assert [event.path for event in called] == ["block/plan", "block/plan(2.1)"]
+    assert bench.notes() == ["planned"]
 
 
 # Cancelling

@@ -197,3 +197,65 @@ outputs: {told: "${cut}", log: "${after.value}"}
     assert json.loads(said.splitlines()[-1])["run_1"]["output"] == {
         "outputs": {"told": "outcome_unknown", "log": ["before", "cut"]}
     }
+
+
+async def test_a_loser_that_was_stopped_before_the_crash_stays_stopped_after_it(
+    database: Database, journal: Journal, bus: Bus, storage_settings: StorageSettings, tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    workflow = tmp_path / "workflow.yaml"
+    (tmp_path / "script.yaml").write_text(
+        """scripted: 1
+agents:
+  slow: [{text: too late, delay_s: 600}]
+  quick: [{text: first}]
+"""
+    )
+    workflow.write_text(
+        """mosaic: v1
+kind: Workflow
+metadata: {name: race, version: 1.0.0}
+agents:
+  slow: {model: ["scripted:script.yaml"], instructions: Be slow.}
+  quick: {model: ["scripted:script.yaml"], instructions: Be quick.}
+do:
+  - race:
+      fork:
+        a_slow: {agent: slow, with: go}
+        b_quick: {agent: quick, with: go}
+        c_late: {agent: slow, with: go, timeout: 1h}
+      join: any
+"""
+    )
+    options: dict[str, Any] = {
+        "url": storage_settings.url,
+        "data_dir": str(storage_settings.data_dir),
+        "work": str(work),
+        "runs": {"run_1": [str(workflow), {}]},
+        "stop_at": {},
+        "seed": 0,
+        "hold_key": ["run_1", "race#output"],
+    }
+    engine = Engine(database, journal, bus, SETTINGS)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.workflows.node", json.dumps(options), cwd=Path(__file__).parents[2]
+    )
+    try:
+        async with asyncio.timeout(WAIT_S):
+            while await ended_jobs(engine) != ["cancelled", "cancelled", "succeeded"]:
+                assert process.returncode is None
+                await asyncio.sleep(0.05)
+    finally:
+        process.kill()
+        await process.wait()
+    status, said = await live({**options, "hold_key": None})
+    assert status == 0, said
+    outputs = {"result": {"a_slow": None, "b_quick": "first", "c_late": None}}
+    assert json.loads(said.splitlines()[-1])["run_1"] == {"output": {"outputs": outputs}, "error": None}
+
+
+async def ended_jobs(engine: Engine) -> list[str]:
+    """How the agents' jobs ended."""
+    jobs = [info for info in await engine.executions(CTX, "run_1") if info.handler == "agent"]
+    return sorted(info.status.value for info in jobs if info.status.is_final)

@@ -1,41 +1,122 @@
-"""Who calls: the owner's bearer token, and only under a host name this server answers to."""
+"""Who calls, and with how much: what every request passes before a route sees it."""
 
 from typing import Annotated
+from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mosaic.api.problems import plain_problem, problem_response
 from mosaic.app.build import Application
-from mosaic.app.owner import check_token
+from mosaic.app.owner import TOKEN_VARIABLE, check_token
 from mosaic.core.context import Actor, Context
 from mosaic.core.errors import Unauthenticated
 
-__all__ = ["App", "Caller", "HostCheck"]
+__all__ = ["App", "Caller", "Gate", "bearer"]
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_OPEN = frozenset({"/api/v1/openapi.json"})
+_PROTECTED = "/api/"
+
+bearer = HTTPBearer(
+    auto_error=False,  # the gate has looked already; this tells the OpenAPI document
+    description="The owner's token, from `.mosaic/owner-token` on the server.",
+)
 
 
-class HostCheck:
-    """Refuses requests whose Host is not ours: a foreign page that re-binds its name to us gets nothing."""
+class Gate:
+    """Refuses what no route should see: a foreign host name, no token, too much.
 
-    def __init__(self, app: ASGIApp, *, allowed: tuple[str, ...]) -> None:
+    A foreign page that re-binds its name to us gets nothing, since its Host is not ours. The token is asked for before
+    a body is read, and a body that is too large is refused while it arrives.
+
+    Args:
+        app: what is behind it.
+        application: whose owner may pass.
+        owner_token: what the owner shows.
+        allowed: host names besides those of loopback.
+        max_body_bytes: the largest body.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        application: Application,
+        *,
+        owner_token: str,
+        allowed: tuple[str, ...],
+        max_body_bytes: int,
+    ) -> None:
+        settings = application.settings
         self._app = app
+        self._caller = Context(settings.tenant, settings.project, Actor("user", "owner"))
+        self._token = owner_token
         self._allowed = _LOOPBACK_NAMES | {name.lower() for name in allowed}
+        self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on requests under a known name."""
-        if scope["type"] in ("http", "websocket"):
-            host = Headers(scope=scope).get("host", "").lower()
-            name = host if host.endswith("]") else host.rsplit(":", 1)[0]
-            if name not in self._allowed:
-                response = PlainTextResponse(
-                    "This server does not answer to that host name.\n", status_code=421
-                )
-                await response(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+        """Pass a request on, or answer it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refused = self._refusal(scope)
+        if refused is not None:
+            await refused(scope, receive, send)
+            return
+        scope.setdefault("state", {})["caller"] = self._caller
+        await self._app(scope, self._bounded(receive), send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        path, headers = str(scope["path"]), Headers(scope=scope)
+        host = headers.get("host", "").lower()
+        name = host if host.endswith("]") else host.rpartition(":")[0] or host
+        if name not in self._allowed:
+            return plain_problem(
+                path,
+                421,
+                "This server does not answer to that host name.",
+                hint="Add it to `server.allowed_hosts` in the settings.",
+            )
+        if "\0" in path or b"\0" in unquote_to_bytes(scope.get("query_string", b"")):
+            return plain_problem(path, 400, "The address holds a zero byte.")
+        if path.startswith(_PROTECTED) and path not in _OPEN and not self._is_owner(headers):
+            return problem_response(
+                path,
+                Unauthenticated(
+                    "This needs the owner's token.",
+                    hint="Send `Authorization: Bearer <token>`: the content of `.mosaic/owner-token` on the server, or "
+                    f"{TOKEN_VARIABLE} where the server was started with it.",
+                ),
+            )
+        length = headers.get("content-length", "0")
+        if length.isascii() and length.isdigit() and int(length) > self._max_body_bytes:
+            return plain_problem(path, 413, self._too_large(), headers={"Connection": "close"})
+        return None
+
+    def _is_owner(self, headers: Headers) -> bool:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and check_token(self._token, token.strip())
+
+    def _bounded(self, receive: Receive) -> Receive:
+        """Return `receive`, which stops once a body that did not say its length is too long."""
+        received = 0
+
+        async def bounded() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_body_bytes:
+                raise HTTPException(413, self._too_large(), headers={"Connection": "close"})
+            return message
+
+        return bounded
+
+    def _too_large(self) -> str:
+        return f"The body is larger than {self._max_body_bytes} bytes."
 
 
 def _application(request: Request) -> Application:
@@ -44,15 +125,8 @@ def _application(request: Request) -> Application:
 
 
 def _caller(request: Request) -> Context:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    expected: str = request.app.state.owner_token
-    if scheme.lower() != "bearer" or not check_token(expected, token.strip()):
-        raise Unauthenticated(
-            "This needs the owner's token.",
-            hint="Send `Authorization: Bearer <token>`; the token is in `.mosaic/owner-token` on the server.",
-        )
-    settings = _application(request).settings
-    return Context(settings.tenant, settings.project, Actor("user", "owner"))
+    caller: Context = request.state.caller
+    return caller
 
 
 App = Annotated[Application, Depends(_application)]

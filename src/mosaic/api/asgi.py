@@ -1,12 +1,12 @@
 """The ASGI application of the API."""
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import HTMLResponse
 
 from mosaic import __version__
-from mosaic.api import problems
-from mosaic.api.access import HostCheck
-from mosaic.api.rest import approvals, runs, system
+from mosaic.api import openapi, problems
+from mosaic.api.access import Gate, bearer
+from mosaic.api.rest import approvals, events, runs, system
 from mosaic.app.build import Application
 
 __all__ = ["create_asgi"]
@@ -20,9 +20,13 @@ code{{background:#e6e3dc;padding:.1em .35em;border-radius:4px}}a{{color:#2748b8}
 <ul><li><code>mosaic runs list</code>, <code>mosaic runs watch RUN</code>, <code>mosaic approvals list</code></li>
 <li><a href="/api/v1/openapi.json">OpenAPI</a>, <a href="/healthz">health</a></li>
 <li>The owner's token for <code>Authorization: Bearer</code> is in <code>.mosaic/owner-token</code>.</li></ul></html>"""
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
-def create_asgi(application: Application, *, owner_token: str) -> HostCheck:
+def create_asgi(application: Application, *, owner_token: str) -> Gate:
     """Return the ASGI application that serves `application` to holders of the owner's token."""
     app = FastAPI(
         title="MosAIc",
@@ -31,12 +35,14 @@ def create_asgi(application: Application, *, owner_token: str) -> HostCheck:
         openapi_url="/api/v1/openapi.json",
         docs_url=None,  # its page loads scripts from elsewhere; an installation may have no way out
         redoc_url=None,
-        responses=problems.PROBLEM_RESPONSES,
+        redirect_slashes=False,
+        generate_unique_id_function=openapi.operation_id,
     )
     app.state.application = application
-    app.state.owner_token = owner_token
     problems.install(app)
-    v1 = APIRouter(prefix="/api/v1")
+    openapi.install(app)
+    v1 = APIRouter(prefix="/api/v1", dependencies=[Depends(bearer)])
+    v1.include_router(events.router)
     v1.include_router(runs.router)
     v1.include_router(approvals.router)
     v1.include_router(system.router)
@@ -44,7 +50,14 @@ def create_asgi(application: Application, *, owner_token: str) -> HostCheck:
     app.include_router(system.public)
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
-    async def home() -> str:
-        return _PAGE.format(version=__version__)
+    async def home() -> HTMLResponse:
+        return HTMLResponse(_PAGE.format(version=__version__), headers=_PAGE_HEADERS)
 
-    return HostCheck(app, allowed=application.settings.server.allowed_hosts)
+    server = application.settings.server
+    return Gate(
+        app,
+        application,
+        owner_token=owner_token,
+        allowed=(*server.allowed_hosts, server.host),
+        max_body_bytes=server.max_body_bytes,
+    )

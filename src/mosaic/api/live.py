@@ -5,33 +5,33 @@ import contextlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from fastapi import Request
 from fastapi.responses import StreamingResponse
 
 from mosaic.app.build import Application
 from mosaic.core.context import Context
-from mosaic.core.errors import InvalidInput
+from mosaic.core.errors import InvalidInput, MosaicError
 from mosaic.core.values import JsonObject
+from mosaic.observability import get_logger
 
 __all__ = ["event_stream", "resume_point"]
 
+_log = get_logger(__name__)
 _KEEPALIVE_S = 15.0
+_LONGEST_SEQUENCE = 18
 
 
-def resume_point(request: Request, after: int | None) -> int:
+def resume_point(last_event_id: str | None, after: int | None) -> int:
     """Return the journal sequence to continue after: `after`, else the Last-Event-ID header, else the beginning.
 
     Raises:
         InvalidInput: if the header is not a sequence number.
     """
-    if after is not None:
-        return after
-    header = request.headers.get("last-event-id", "").strip()
-    if not header:
-        return 0
-    if not header.isdigit():
+    text = (last_event_id or "").strip()
+    if after is not None or not text:
+        return after or 0
+    if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_SEQUENCE):
         raise InvalidInput("Last-Event-ID must be the id of an event of this stream.")
-    return int(header)
+    return int(text)
 
 
 def event_stream(
@@ -63,15 +63,19 @@ async def _frames(events: AsyncGenerator[JsonObject], stopping: asyncio.Event) -
                 yield b": keep-alive\n\n"
     except StopAsyncIteration:
         return
+    except MosaicError as error:
+        # The client comes back by itself and goes on after the last event it has seen.
+        _log.warning("a stream of events ended: %s", error)
     finally:
         stop.cancel()
         if pending is not None:
             pending.cancel()
-            with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration):
+            with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration, MosaicError):
                 await pending
         await events.aclose()
 
 
 def _frame(event: JsonObject) -> bytes:
-    data = json.dumps(event, ensure_ascii=False, default=str)
+    # ASCII: there are characters that some clients take for the end of a line.
+    data = json.dumps(event, default=str)
     return f"id: {event['seq']}\nevent: {event['type']}\ndata: {data}\n\n".encode()

@@ -12,51 +12,75 @@ from starlette.exceptions import HTTPException
 from mosaic.core.errors import InvalidInput, LimitExceeded, MosaicError, Problem
 from mosaic.observability import get_logger
 
-__all__ = ["PROBLEM_RESPONSES", "ProblemDocument", "install", "problem_response"]
+__all__ = ["MEDIA_TYPE", "ProblemDocument", "install", "plain_problem", "problem_response"]
 
-_MEDIA_TYPE = "application/problem+json"
+MEDIA_TYPE = "application/problem+json"
 _log = get_logger(__name__)
+# What is refused before any room is asked. Names of ours: those of the standard library change with its releases.
+_CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+    421: "misdirected_request",
+}
+_TITLES = {413: "Content Too Large", 499: "Cancelled"}
 
 
 class ProblemDocument(BaseModel):
     """RFC 9457 problem details, with the stable code and data of the error tree."""
 
-    type: str = Field(examples=["https://mosaic.invalid/problems/not_found"])
+    type: str = Field(examples=["urn:mosaic:problem:not_found"])
     title: str
     status: int
     detail: str
     instance: str
-    code: str
-    hint: str | None = None
+    code: str = Field(description="stable; programs decide by it")
+    hint: str | None = Field(None, description="the next step, for a person")
     data: dict[str, Any] | None = None
-    problems: list[dict[str, Any]] | None = None
+    problems: list[dict[str, Any]] | None = Field(
+        None, description="everything that is wrong, with its place"
+    )
 
 
-PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
-    "default": {"model": ProblemDocument, "description": "A problem document", "content": {_MEDIA_TYPE: {}}}
-}
-
-
-def problem_response(request: Request, error: MosaicError) -> JSONResponse:
-    """Return the problem document of an error."""
+def problem_response(path: str, error: MosaicError) -> JSONResponse:
+    """Return the problem document of an error that a request to `path` met."""
     status = error.http_status
-    # 499 is what servers log for a client that went away; a phrase of its own keeps HTTPStatus out of it.
-    title = "Cancelled" if status == 499 else HTTPStatus(status).phrase
     shown = error.to_json()
-    body = {
-        "type": f"urn:mosaic:problem:{error.code}",
-        "title": title,
-        "status": status,
-        "detail": shown.pop("message"),
-        "instance": request.url.path,
-        **shown,
-    }
     headers: dict[str, str] = {}
     if isinstance(error, LimitExceeded) and error.data.get("retry_after_s") is not None:
         headers["Retry-After"] = str(max(1, round(float(error.data["retry_after_s"]))))
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(body, status_code=status, headers=headers, media_type=_MEDIA_TYPE)
+    return _response(path, status, shown.pop("message"), headers=headers, **shown)
+
+
+def plain_problem(
+    path: str, status: int, detail: str, *, hint: str | None = None, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """Return the problem document of a request that is refused before any room is asked."""
+    more = {"hint": hint} if hint else {}
+    code = _CODES.get(status, "http_error")
+    return _response(path, status, detail, headers=headers or {}, code=code, **more)
+
+
+def _response(path: str, status: int, detail: str, *, headers: dict[str, str], **more: Any) -> JSONResponse:
+    body = {
+        "type": f"urn:mosaic:problem:{more['code']}",
+        "title": _title(status),
+        "status": status,
+        "detail": detail,
+        "instance": path,
+        **more,
+    }
+    return JSONResponse(body, status_code=status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def _title(status: int) -> str:
+    # 499 is what servers log for a client that went away; it has no phrase in the standard.
+    return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
 def install(app: FastAPI) -> None:
@@ -64,7 +88,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(MosaicError)
     async def known(request: Request, error: MosaicError) -> JSONResponse:
-        return problem_response(request, error)
+        return problem_response(request.url.path, error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -72,24 +96,17 @@ def install(app: FastAPI) -> None:
             Problem(str(item["msg"]), path=".".join(str(part) for part in item["loc"]))
             for item in error.errors()
         ]
-        return problem_response(request, InvalidInput("The request is not valid.", problems=problems))
+        return problem_response(
+            request.url.path, InvalidInput("The request is not valid.", problems=problems)
+        )
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> JSONResponse:
-        body = {
-            "type": "about:blank",
-            "title": HTTPStatus(error.status_code).phrase,
-            "status": error.status_code,
-            "detail": str(error.detail),
-            "instance": request.url.path,
-            "code": HTTPStatus(error.status_code).name.lower(),
-        }
         headers = dict(error.headers or {})
-        return JSONResponse(body, status_code=error.status_code, headers=headers, media_type=_MEDIA_TYPE)
+        return plain_problem(request.url.path, error.status_code, str(error.detail), headers=headers)
 
     @app.exception_handler(Exception)
     async def unknown(request: Request, error: Exception) -> JSONResponse:
         _log.exception("request failed", extra={"path": request.url.path}, exc_info=error)
-        return problem_response(
-            request, MosaicError("Something failed inside the server; its log says what.")
-        )
+        mistake = MosaicError("Something failed inside the server; its log says what.")
+        return problem_response(request.url.path, mistake)

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from mosaic.agents import AgentRegistry, AgentRunner, Conversations
-from mosaic.app.operations import Operations
+from mosaic.app.operations import Operations, Rooms
 from mosaic.app.parts import (
     make_cost,
     make_engine,
@@ -72,7 +72,19 @@ class Application:
         self.conversations = Conversations(self.database, self.journal, self.blobs, redactor=self.redactor)
         self._build_tools()
         self._build_runs()
-        self.operations = Operations(self)
+        self.operations = Operations(
+            Rooms(
+                runs=self.runs,
+                journal=self.journal,
+                approvals=self.approvals,
+                cost=self.cost,
+                agents=self.agents,
+                engine=self.engine,
+                inference=self.inference,
+                database=self.database,
+                address=lambda: self.address,
+            )
+        )
         self._background: list[asyncio.Task[None]] = []
         self._executes = False
 
@@ -207,7 +219,7 @@ class Application:
                 await step()
             except asyncio.CancelledError:
                 _log.info("interrupted while closing; the rest is closed all the same")
-            except Exception as error:  # what comes after must be closed too, the lock above all
+            except Exception as error:  # noqa: BLE001  # what comes after must be closed too, the lock above all
                 _log.exception("closing failed", exc_info=error)
         if self.lock is not None:
             self.lock.release()

@@ -1,25 +1,35 @@
 """What every door can ask for, as plain JSON: the REST routes and the command line call exactly these."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from dataclasses import asdict
+import contextlib
+import math
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mosaic.agents import AgentRegistry
 from mosaic.core.context import Context
-from mosaic.core.errors import InvalidDefinition, InvalidInput
+from mosaic.core.errors import InvalidDefinition, InvalidInput, Problem
 from mosaic.core.values import JsonObject, JsonValue, canonical_json, to_json
+from mosaic.cost import Cost
+from mosaic.engine import Engine
+from mosaic.events import Journal
+from mosaic.inference import Inference
 from mosaic.runs.progress import RunProgress
 from mosaic.runs.schemas import TERMINAL, Run, RunOptions, RunStatus
+from mosaic.runs.service import RunService
+from mosaic.storage import Database
+from mosaic.tools import Approvals
 from mosaic.workflows import Bundle, Definition
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from mosaic.app.build import Application
+__all__ = ["Operations", "Rooms"]
 
-__all__ = ["Operations"]
-
+_MOST_PAGES = 20
+_DEEPEST = 100
 _PROGRESS_TYPES = (
     "step.started",
     "step.completed",
@@ -32,11 +42,30 @@ _PROGRESS_TYPES = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """The rooms that the verbs ask.
+
+    Attributes:
+        address: where this process serves; None while it does not.
+    """
+
+    runs: RunService
+    journal: Journal
+    approvals: Approvals
+    cost: Cost
+    agents: AgentRegistry
+    engine: Engine
+    inference: Inference
+    database: Database
+    address: Callable[[], str | None]
+
+
 class Operations:
     """The verbs of the product over one application. Every argument and result is JSON, every call is scoped."""
 
-    def __init__(self, application: "Application") -> None:
-        self._app = application
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
 
     async def start_run(self, ctx: Context, request: JsonObject) -> JsonObject:
         """Start a run from `bundle`, `inputs` and `options`; idempotent by ``options.run_id``.
@@ -44,33 +73,41 @@ class Operations:
         Raises:
             InvalidInput: when the bundle, the inputs or an option is wrong.
         """
-        options = dict(request.get("options") or {})
-        source = options.get("workspace_source")
-        if source is not None and not await asyncio.to_thread(Path(source).is_dir):
-            raise InvalidInput(f"There is no folder {source} on the machine that runs the work.")
-        run = await self._app.runs.start(
-            ctx, _bundle(request["bundle"]), dict(request.get("inputs") or {}), options=RunOptions(**options)
+        inputs, options = dict(request.get("inputs") or {}), dict(request.get("options") or {})
+        require_text(inputs, "inputs")
+        require_text(options, "options")
+        for source in (options.get("workspace_source"), *(options.get("workspace_sources") or {}).values()):
+            if source is not None and not await asyncio.to_thread(_is_folder, source):
+                raise InvalidInput(
+                    f"There is no folder {source} on the machine that runs the work.",
+                    hint="Give its whole path, from the root.",
+                )
+        run = await self._rooms.runs.start(
+            ctx, _bundle(request["bundle"]), inputs, options=RunOptions(**options)
         )
         return await self.run(ctx, run.id)
 
     async def run(self, ctx: Context, run_id: str) -> JsonObject:
         """Return one run with its cost and the approvals it waits for."""
-        return await self._show(ctx, await self._app.runs.get(ctx, run_id))
+        return await self._show(ctx, await self._rooms.runs.get(ctx, run_id))
 
-    async def _show(self, ctx: Context, run: Run) -> JsonObject:
+    async def _show(self, ctx: Context, run: Run, pending: Sequence[str] | None = None) -> JsonObject:
         shown = run.to_json()
         if run.status not in TERMINAL:
-            pending = await self._app.approvals.list(ctx, status="pending", run_id=run.id)
-            shown["approvals"] = [approval.id for approval in pending]
+            if pending is None:
+                found = await self._rooms.approvals.list(ctx, status="pending", run_id=run.id)
+                pending = [approval.id for approval in found]
+            shown["approvals"] = list(pending)
             if pending and (await self._progress(ctx, run.id)).quiescent:
                 shown["status"] = RunStatus.WAITING.value
         shown["cost"] = await self.cost(ctx, run.id)
-        shown["link"] = f"{self._app.address}/api/v1/runs/{run.id}" if self._app.address else None
+        address = self._rooms.address()
+        shown["link"] = f"{address}/api/v1/runs/{run.id}" if address else None
         return shown
 
     async def _progress(self, ctx: Context, run_id: str) -> RunProgress:
         progress, after = RunProgress(), 0
-        while events := await self._app.journal.read(
+        while events := await self._rooms.journal.read(
             ctx, after=after, run_id=run_id, types=_PROGRESS_TYPES, limit=500
         ):
             progress.apply_all(event.to_json() for event in events)
@@ -79,7 +116,7 @@ class Operations:
 
     async def cost(self, ctx: Context, run_id: str) -> JsonObject:
         """Return what a run and its children have cost."""
-        cost = await self._app.cost.run_cost(ctx, run_id)
+        cost = await self._rooms.cost.run_cost(ctx, run_id)
         return {
             "usd": float(cost.money.as_usd),
             "limit_usd": float(cost.limit.as_usd) if cost.limit else None,
@@ -99,20 +136,42 @@ class Operations:
             known = ", ".join(item.value for item in RunStatus)
             raise InvalidInput(f"There is no run status {status!r}.", hint=f"Statuses: {known}.") from None
         stored = (RunStatus.RUNNING,) if wanted is RunStatus.WAITING else (wanted,) if wanted else ()
-        page = await self._app.runs.page(ctx, statuses=stored, workflow=workflow, cursor=cursor, limit=limit)
-        items = [await self._show(ctx, run) for run in page.items]
-        if wanted in (RunStatus.WAITING, RunStatus.RUNNING):
-            items = [item for item in items if item["status"] == wanted]
-        return {"items": items, "next_cursor": page.next_cursor}
+        pending = await self._pending(ctx)
+        items: list[JsonObject] = []
+        for _ in range(_MOST_PAGES):
+            page = await self._rooms.runs.page(
+                ctx, statuses=stored, workflow=workflow, cursor=cursor, limit=limit - len(items)
+            )
+            shown = [await self._show(ctx, run, pending.get(run.id, ())) for run in page.items]
+            # Whether a running run waits is seen in its journal only, so these are picked out here.
+            items += [item for item in shown if wanted is None or item["status"] == wanted]
+            cursor = page.next_cursor
+            if cursor is None or len(items) >= limit:
+                break
+        return {"items": items, "next_cursor": cursor}
+
+    async def _pending(self, ctx: Context) -> dict[str, list[str]]:
+        """Return the open approvals of the tenant by run."""
+        found: dict[str, list[str]] = {}
+        for approval in await self._rooms.approvals.list(ctx, status="pending"):
+            found.setdefault(approval.run_id, []).append(approval.id)
+        return found
 
     async def events(
         self, ctx: Context, *, run_id: str | None, after: int, follow: bool
     ) -> AsyncGenerator[JsonObject]:
-        """Yield journal events in order, each once; follow for ever when asked to."""
-        journal = self._app.journal
+        """Yield journal events in order, each once; follow for ever when asked to.
+
+        Raises:
+            NotFound: if there is no such run.
+        """
+        if run_id is not None:
+            await self._rooms.runs.get(ctx, run_id)
+        journal = self._rooms.journal
         if follow:
-            async for event in journal.tail(ctx, after=after, run_id=run_id):
-                yield event.to_json()
+            async with contextlib.aclosing(journal.tail(ctx, after=after, run_id=run_id)) as tail:
+                async for event in tail:
+                    yield event.to_json()
             return
         while events := await journal.read(ctx, after=after, run_id=run_id, limit=500):
             for event in events:
@@ -122,40 +181,43 @@ class Operations:
     async def event_page(self, ctx: Context, *, run_id: str | None, after: int, limit: int) -> JsonObject:
         """Return events after a sequence, in order."""
         if run_id is not None:
-            await self._app.runs.get(ctx, run_id)
-        events = await self._app.journal.read(ctx, after=after, run_id=run_id, limit=limit)
+            await self._rooms.runs.get(ctx, run_id)
+        events = await self._rooms.journal.read(ctx, after=after, run_id=run_id, limit=limit)
         return {"items": [event.to_json() for event in events], "after": events[-1].seq if events else after}
 
     async def cancel(self, ctx: Context, run_id: str) -> JsonObject:
         """Cancel a run and everything it does."""
-        await self._app.runs.cancel(ctx, run_id)
+        await self._rooms.runs.cancel(ctx, run_id)
         return await self.run(ctx, run_id)
 
     async def fork(
         self, ctx: Context, run_id: str, *, from_step: str, inputs: JsonObject | None
     ) -> JsonObject:
         """Start a new run that keeps every result before a step."""
-        run = await self._app.runs.fork(ctx, run_id, from_step=from_step, inputs=inputs)
+        require_text(inputs or {}, "inputs")
+        run = await self._rooms.runs.fork(ctx, run_id, from_step=from_step, inputs=inputs)
         return await self.run(ctx, run.id)
 
     async def signal(self, ctx: Context, run_id: str, name: str, payload: JsonValue) -> JsonObject:
         """Deliver a signal to a run."""
-        await self._app.runs.signal(ctx, run_id, name, payload)
+        require_text(payload, "payload")
+        await self._rooms.runs.signal(ctx, run_id, name, payload)
         return {"run_id": run_id, "signal": name}
 
     async def approvals(self, ctx: Context, *, status: str | None, run_id: str | None) -> JsonObject:
         """Return approvals, oldest first."""
-        found = await self._app.approvals.list(ctx, status=status, run_id=run_id)
+        found = await self._rooms.approvals.list(ctx, status=status, run_id=run_id)
         return {"items": [approval.to_json() for approval in found]}
 
     async def approval(self, ctx: Context, approval_id: str) -> JsonObject:
         """Return one approval."""
-        shown: JsonObject = (await self._app.approvals.get(ctx, approval_id)).to_json()
+        shown: JsonObject = (await self._rooms.approvals.get(ctx, approval_id)).to_json()
         return shown
 
     async def decide(self, ctx: Context, approval_id: str, decision: JsonObject) -> JsonObject:
         """Answer an approval: `approve`, and perhaps `note`, `arguments` or `answer`."""
-        decided = await self._app.approvals.decide(
+        require_text({key: decision.get(key) for key in ("note", "arguments", "answer")}, "decision")
+        decided = await self._rooms.approvals.decide(
             ctx,
             approval_id,
             approve=bool(decision["approve"]),
@@ -168,32 +230,32 @@ class Operations:
 
     async def agents(self, ctx: Context) -> JsonObject:
         """Return the agents and the registry's figures."""
-        registry = self._app.agents
+        registry = self._rooms.agents
         agents = await registry.agents(ctx)
         metrics = await registry.metrics(ctx)
         return {"items": [agent.to_json() for agent in agents], "metrics": metrics.to_json()}
 
     async def artifacts(self, ctx: Context, run_id: str) -> JsonObject:
         """Return what a run kept."""
-        return {"items": [artifact.to_json() for artifact in await self._app.runs.artifacts(ctx, run_id)]}
+        return {"items": [artifact.to_json() for artifact in await self._rooms.runs.artifacts(ctx, run_id)]}
 
     async def artifact(self, ctx: Context, artifact_id: str) -> tuple[JsonObject, bytes]:
         """Return an artifact and its content."""
-        artifact, content = await self._app.runs.artifact(ctx, artifact_id)
+        artifact, content = await self._rooms.runs.artifact(ctx, artifact_id)
         return artifact.to_json(), content
 
     async def artifact_content(self, ctx: Context, artifact_id: str) -> bytes:
         """Return an artifact's content."""
-        return (await self._app.runs.artifact(ctx, artifact_id))[1]
+        return (await self._rooms.runs.artifact(ctx, artifact_id))[1]
 
     async def dead_letters(self, ctx: Context) -> JsonObject:
         """Return executions that were given up."""
-        return {"items": [_plain(letter) for letter in await self._app.engine.dead_letters(ctx)]}
+        return {"items": [_plain(letter) for letter in await self._rooms.engine.dead_letters(ctx)]}
 
     async def requeue(self, ctx: Context, execution_id: str) -> JsonObject:
         """Start a given-up execution again; its results are kept."""
-        await self._app.runs.requeue(ctx, execution_id)
-        return {"type": "result", "execution_id": execution_id, "status": "queued"}
+        run_id = await self._rooms.runs.requeue(ctx, execution_id)
+        return {"type": "result", "execution_id": execution_id, "run_id": run_id, "status": "queued"}
 
     async def validate(self, _ctx: Context, bundle: JsonObject) -> JsonObject:
         """Return every problem of a bundle."""
@@ -210,13 +272,13 @@ class Operations:
 
     async def system(self, _ctx: Context) -> JsonObject:
         """Return nodes, schema version and providers."""
-        nodes = await self._app.engine.nodes()
-        health: list[Any] = [item.to_json() for item in await self._app.inference.health()]
+        nodes = await self._rooms.engine.nodes()
+        health: list[Any] = [item.to_json() for item in await self._rooms.inference.health()]
         return {
             "nodes": [_plain(node) for node in nodes],
             "database": {
-                "dialect": self._app.database.dialect,
-                "schema": await self._app.database.schema_version(),
+                "dialect": self._rooms.database.dialect,
+                "schema": await self._rooms.database.schema_version(),
             },
             "providers": health,
         }
@@ -229,4 +291,45 @@ def _plain(value: "DataclassInstance") -> JsonObject:
 
 
 def _bundle(shown: JsonObject) -> Bundle:
-    return Bundle.from_bytes(canonical_json(shown))
+    try:
+        return Bundle.from_bytes(canonical_json(shown))
+    except (ValueError, RecursionError):  # NaN, half of a character, thousands of levels
+        raise InvalidInput("The bundle holds a value that JSON has no form for.") from None
+
+
+def _is_folder(source: str) -> bool:
+    path = Path(source)
+    try:
+        return path.is_absolute() and path.is_dir()
+    except (OSError, ValueError):  # a name that is too long, or no name at all
+        return False
+
+
+def require_text(value: JsonValue, where: str) -> None:
+    """Check that every text in a value can be stored and printed, and every number written as JSON.
+
+    Raises:
+        InvalidInput: naming each place that holds a zero byte, half of a character, or no finite number.
+    """
+    problems = list(_unstorable(value, where))
+    if problems:
+        raise InvalidInput(f"The {where} cannot be stored.", problems=problems)
+
+
+def _unstorable(value: JsonValue, path: str, depth: int = 0) -> Iterator[Problem]:
+    if depth > _DEEPEST:
+        yield Problem(f"is nested deeper than {_DEEPEST} levels", path=path[:200])
+    elif isinstance(value, str):
+        if "\0" in value:
+            yield Problem("holds a zero byte", path=path)
+        elif not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            yield Problem("holds half of a character (a lone surrogate)", path=path)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield Problem("is not a finite number", path=path)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _unstorable(key, f"{path} (a name)", depth + 1)
+            yield from _unstorable(item, f"{path}.{key}", depth + 1)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _unstorable(item, f"{path}[{index}]", depth + 1)

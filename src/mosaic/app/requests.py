@@ -1,6 +1,7 @@
 """The request that starts a run, made from a workflow file on this machine."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from mosaic.core.values import JsonObject
@@ -12,8 +13,15 @@ INSTALLED_TOOLS = ("http.request",)
 """Tools of every installation that are not among the built-ins the language knows by itself."""
 
 
-def run_request(target: Path, *, inputs: JsonObject, options: JsonObject) -> JsonObject:
+def run_request(
+    target: Path, *, inputs: JsonObject | Callable[[JsonObject], JsonObject], options: JsonObject
+) -> JsonObject:
     """Return what `Operations.start_run` takes: the checked bundle, inputs and options.
+
+    Args:
+        target: the workflow's file or folder.
+        inputs: the inputs, or what makes them from the workflow's schema of its inputs.
+        options: see `RunOptions`.
 
     The folder that a definition works on lies beside its file and is not in the bundle; it travels by its path, those
     of child workflows by the child's hash.
@@ -24,11 +32,12 @@ def run_request(target: Path, *, inputs: JsonObject, options: JsonObject) -> Jso
     path = find_workflow(target)
     definition = load(path, tools=INSTALLED_TOOLS)
     chosen = dict(options)
+    given = inputs(dict(definition.inputs_schema)) if callable(inputs) else inputs
     if definition.workspace is not None:
         chosen.setdefault("workspace_source", _folder(path.parent, definition))
     if folders := _child_folders(path.parent, definition):
         chosen["workspace_sources"] = folders
-    return {"bundle": json.loads(definition.bundle.to_bytes()), "inputs": inputs, "options": chosen}
+    return {"bundle": json.loads(definition.bundle.to_bytes()), "inputs": given, "options": chosen}
 
 
 def _child_folders(root: Path, definition: Definition) -> dict[str, str]:

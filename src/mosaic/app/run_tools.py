@@ -68,7 +68,7 @@ class RunTools:
         async with self.boxes.open(ctx, run_id, declarations, workspace=workspace) as toolbox:
             yield toolbox
 
-    def policy(self, ctx: Context, definition: Definition) -> Policy:
+    def policy(self, ctx: Context, definition: Definition) -> Policy:  # noqa: ARG002  # one policy for all tenants
         """Return the installation's policy, narrowed by the definition's."""
         return self._base.narrowed(
             definition.policies, tools=(*self.boxes.registered().names, *definition.tools)

@@ -45,8 +45,8 @@ class Settings(Section):
     server: ServerSection = ServerSection()
     storage: StorageSection = StorageSection()
     engine: EngineSection = EngineSection()
-    pools: dict[str, PoolSection] = {"default": PoolSection()}
-    providers: dict[str, ProviderSection] = {}
+    pools: dict[str, PoolSection] = Field({"default": PoolSection()}, description="Agent pools by name.")
+    providers: dict[str, ProviderSection] = Field({}, description="Model providers by name.")
     inference: InferenceSection = InferenceSection()
     cost: CostSection = CostSection()
     tools: ToolsSection = ToolsSection()

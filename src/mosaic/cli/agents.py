@@ -15,7 +15,12 @@ __all__ = ["command"]
 @click.option("--json", "json_output", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
 def command(ctx: click.Context, json_output: bool) -> None:
-    """Show the agents, their load and their capacity."""
+    """Show the agents that have worked here: their state, load, capacity and capabilities.
+
+    \b
+    mosaic agents
+    mosaic agents --json
+    """  # noqa: D301  # \b is click's mark for a block that keeps its lines
 
     async def session() -> JsonObject:
         async with connect(ctx.obj) as client:

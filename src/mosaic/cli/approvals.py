@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from mosaic.cli.client import connect
-from mosaic.cli.output import ago, json_line, table
+from mosaic.cli.output import ago, json_line, note, short_json, table
 from mosaic.core.errors import InvalidInput
 from mosaic.core.values import JsonObject
 
@@ -26,7 +26,14 @@ def _call(ctx: click.Context, verb: str, *args: Any, **options: Any) -> JsonObje
 
 @click.group("approvals")
 def command() -> None:
-    """List, show and answer what waits for a person."""
+    """List, show and answer what waits for a person.
+
+    \b
+    mosaic approvals list
+    mosaic approvals show ID
+    mosaic approvals approve ID --note "fine, but only once"
+    mosaic approvals reject ID --note "not on this branch"
+    """  # noqa: D301  # \b is click's mark for a block that keeps its lines
 
 
 @command.command("list")
@@ -41,7 +48,9 @@ def list_(ctx: click.Context, everything: bool, run_id: str | None, json_output:
         for item in items:
             json_line(item)
         return
-    rows = [(i["id"], i["status"], ago(i["requested_at"]), i["title"], i["run_id"]) for i in items]
+    rows = [
+        (i["id"], i["status"], ago(i["requested_at"]), short_json(i["title"]), i["run_id"]) for i in items
+    ]
     table(("approval", "status", "asked", "what", "run"), rows, empty="Nothing waits for an answer.")
 
 
@@ -55,10 +64,12 @@ def show(ctx: click.Context, approval_id: str, json_output: bool) -> None:
     if json_output:
         json_line(approval)
         return
-    from mosaic.cli.follow import show_approval
+    from mosaic.cli.asking import show_approval
 
     show_approval(approval)
-    click.echo(f"{approval['id']}  {approval['status']}")
+    by = f" by {approval['decided_by']}" if approval["decided_by"] else ""
+    said = f": {short_json(approval['note'], limit=500)}" if approval["note"] else ""
+    click.echo(f"{approval['id']}  {approval['status']}{by}{said}")
 
 
 def _decide(ctx: click.Context, approval_id: str, decision: JsonObject, *, json_output: bool) -> None:
@@ -67,9 +78,8 @@ def _decide(ctx: click.Context, approval_id: str, decision: JsonObject, *, json_
         json_line(approval)
     else:
         click.echo(f"{approval_id}  {approval['status']}")
-        click.echo(
-            f"The run carries on where it is hosted; without a server: mosaic runs watch {approval['run_id']}",
-            err=True,
+        note(
+            f"The run carries on where it is hosted; without a server: mosaic runs watch {approval['run_id']}"
         )
 
 
@@ -88,7 +98,13 @@ def approve(
     answer: str | None,
     json_output: bool,
 ) -> None:
-    """Say yes."""
+    """Say yes. The run goes on at once where it is hosted; without a server, `mosaic runs watch RUN` carries it on.
+
+    \b
+    mosaic approvals approve ID
+    mosaic approvals approve ID --arguments '{"path": "docs/old.md"}'
+    mosaic approvals approve ID --answer '"blue"'
+    """  # noqa: D301
     decision: JsonObject = {"approve": True, "note": note}
     for name, text in (("arguments", arguments), ("answer", answer)):
         if text is not None:
@@ -102,7 +118,7 @@ def approve(
 @_json
 @click.pass_context
 def reject(ctx: click.Context, approval_id: str, note: str | None, json_output: bool) -> None:
-    """Say no."""
+    """Say no. The agent is told, with your note, and goes on without it; a workflow's own question may fail the run."""
     _decide(ctx, approval_id, {"approve": False, "note": note}, json_output=json_output)
 
 

@@ -9,23 +9,38 @@ import functools
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from mosaic.app.operations import Operations
 from mosaic.app.presence import find_server
 from mosaic.core.context import Actor, Context
-from mosaic.core.values import JsonObject
+from mosaic.core.errors import Locked
+from mosaic.core.values import JsonObject, JsonValue
 
-__all__ = ["Client", "connect"]
+if TYPE_CHECKING:
+    from mosaic.app.operations import Operations
+    from mosaic.app.settings import Settings
+
+__all__ = ["Client", "LocalClient", "connect"]
 
 
 class Client(Protocol):
-    """What a command can ask for. Every value is plain JSON, as the REST API shows it."""
+    """What a command can ask for. Every value is plain JSON, as the REST API shows it.
+
+    Every verb raises `NotFound` for an id that the tenant does not have, and `Unavailable` when server or database
+    cannot be reached.
+
+    Attributes:
+        address: of the server that answers; None in this process.
+    """
 
     address: str | None
 
     async def start_run(self, request: JsonObject) -> JsonObject:
-        """Start a run from a bundle, inputs and options; repeated with the same run id it is one start."""
+        """Start a run from a bundle, inputs and options; repeated with the same run id it is one start.
+
+        Raises:
+            InvalidInput: naming everything that is wrong with them.
+        """
         ...
 
     async def run(self, run_id: str) -> JsonObject:
@@ -35,19 +50,31 @@ class Client(Protocol):
     async def runs(
         self, *, status: str | None, workflow: str | None, limit: int, cursor: str | None
     ) -> JsonObject:
-        """Return a page of runs, newest first."""
+        """Return a page of runs, newest first: ``items``, and ``next_cursor``, None at the end."""
         ...
 
     def events(self, *, run_id: str | None, after: int, follow: bool) -> AsyncGenerator[JsonObject]:
-        """Yield journal events in order, each once; follow for ever when asked to."""
+        """Yield journal events after a sequence in order, each once; follow for ever when asked to."""
         ...
 
     async def cancel(self, run_id: str) -> JsonObject:
-        """Cancel a run and everything it does."""
+        """Cancel a run and everything it does.
+
+        Raises:
+            Conflict: if it has ended.
+        """
         ...
 
     async def fork(self, run_id: str, *, from_step: str, inputs: JsonObject | None) -> JsonObject:
         """Start a new run that keeps the results before a step of an old one."""
+        ...
+
+    async def signal(self, run_id: str, name: str, payload: JsonValue) -> JsonObject:
+        """Deliver a signal to a run's `listen` step.
+
+        Raises:
+            Conflict: if it was sent before, or the run has ended.
+        """
         ...
 
     async def approvals(self, *, status: str | None, run_id: str | None) -> JsonObject:
@@ -59,7 +86,11 @@ class Client(Protocol):
         ...
 
     async def decide(self, approval_id: str, decision: JsonObject) -> JsonObject:
-        """Answer an approval."""
+        """Answer an approval: ``approve``, and perhaps ``note``, ``arguments`` or ``answer``.
+
+        Raises:
+            Conflict: if it is answered already.
+        """
         ...
 
     async def agents(self) -> JsonObject:
@@ -70,29 +101,35 @@ class Client(Protocol):
         """Return what a run kept."""
         ...
 
+    async def artifact_content(self, artifact_id: str) -> bytes:
+        """Return an artifact's content."""
+        ...
+
     async def dead_letters(self) -> JsonObject:
         """Return work that was given up."""
         ...
 
     async def requeue(self, execution_id: str) -> JsonObject:
-        """Start given-up work again."""
-        ...
+        """Start given-up work again.
 
-    async def artifact_content(self, artifact_id: str) -> bytes:
-        """Return an artifact's content."""
+        Raises:
+            Conflict: if it is not given up.
+        """
         ...
 
 
 class LocalClient:
     """The client inside this process: operations bound to the owner's context."""
 
-    def __init__(self, operations: Operations, ctx: Context, *, address: str | None = None) -> None:
+    def __init__(self, operations: "Operations", ctx: Context, *, address: str | None = None) -> None:
         self._operations = operations
         self._ctx = ctx
         self.address = address
 
     def __getattr__(self, name: str) -> Any:
         """Return the operation `name` bound to this client's context."""
+        if name.startswith("_"):
+            raise AttributeError(name)
         operation = getattr(self._operations, name)
         if not (inspect.iscoroutinefunction(operation) or inspect.isasyncgenfunction(operation)):
             raise AttributeError(name)
@@ -100,28 +137,59 @@ class LocalClient:
 
 
 @contextlib.asynccontextmanager
-async def connect(home: Path | None, *, execute: bool = False) -> AsyncIterator[Client]:
+async def connect(
+    home: Path | None, *, execute: bool = False, or_follow: bool = False
+) -> AsyncIterator[Client]:
     """Open a client on the installation at `home`.
 
     Args:
         home: the data folder; None finds it.
         execute: whether work shall run in this process when no server does.
+        or_follow: with `execute`: be content to look on when another process executes.
 
     Raises:
         Locked: if `execute` is asked for and another process that serves no address runs on this data.
     """
-    from mosaic.app.lifespan import open_application
     from mosaic.app.settings import load_settings
 
     settings = load_settings(home)
     server = find_server(settings.home)
-    if server is not None:
-        from mosaic.cli.http_client import HttpClient
+    async with contextlib.AsyncExitStack() as stack:
+        if server is not None:
+            yield await _at(stack, settings, server.address)
+            return
+        try:
+            client: Client = await _here(stack, settings, execute=execute)
+        except Locked as locked:
+            client = await _beside(stack, settings, locked, or_follow=or_follow)
+        yield client
 
-        async with HttpClient.open(server.address, settings.home) as client:
-            yield client
-        return
-    actor = Actor("user", "owner")
-    async with open_application(settings, execute=execute) as application:
-        ctx = Context(settings.tenant, settings.project, actor)
-        yield LocalClient(application.operations, ctx)
+
+async def _here(stack: contextlib.AsyncExitStack, settings: "Settings", *, execute: bool) -> Client:
+    from mosaic.app.lifespan import open_application
+
+    application = await stack.enter_async_context(open_application(settings, execute=execute))
+    ctx = Context(settings.tenant, settings.project, Actor("user", "owner"))
+    return LocalClient(application.operations, ctx)
+
+
+async def _at(stack: contextlib.AsyncExitStack, settings: "Settings", address: str) -> Client:
+    from mosaic.cli.http_client import HttpClient
+
+    client: Client = await stack.enter_async_context(HttpClient.open(address, settings.home))
+    return client
+
+
+async def _beside(
+    stack: contextlib.AsyncExitStack, settings: "Settings", locked: Locked, *, or_follow: bool
+) -> Client:
+    """Return a client for data that another process executes on: over HTTP when it serves, else to look on."""
+    if address := locked.data.get("address"):
+        return await _at(stack, settings, str(address))
+    if or_follow:
+        return await _here(stack, settings, execute=False)
+    locked.hint = (
+        "One process works on this data at a time: wait for that one, end it, or start `mosaic up` instead; "
+        "commands beside a server share it."
+    )
+    raise locked

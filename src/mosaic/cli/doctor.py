@@ -16,7 +16,11 @@ _MARK = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "
 @click.option("--json", "json_output", is_flag=True, help="One JSON line per check.")
 @click.pass_context
 def command(ctx: click.Context, json_output: bool) -> None:
-    """Check this machine and this installation. Exit status 1 when something needed does not work."""
+    """Check this machine and this installation, and say the next step for what does not work.
+
+    Looks at Python, git, settings, data folder, server, token, sandbox, database, model providers and prices.
+    Exit status 1 when something that is needed does not work; a warning alone is none.
+    """
     from mosaic.app.doctor import examine
 
     findings = asyncio.run(examine(ctx.obj))

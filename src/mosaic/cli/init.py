@@ -9,7 +9,7 @@ from mosaic.cli.output import json_line
 __all__ = ["command"]
 
 _CONFIG = """\
-# MosAIc settings. Everything here is optional; the values shown are the defaults.
+# MosAIc settings. Everything here is optional; docs/reference/cli.md lists them all.
 # Secrets do not belong in this file: keys come from ANTHROPIC_API_KEY, OPENAI_API_KEY, MOSAIC_DATABASE_URL...
 # A variable overrides a line: MOSAIC_SERVER__PORT=8123 sets server.port.
 
@@ -18,7 +18,13 @@ _CONFIG = """\
 # engine: {retry_budget: 20, max_recoveries: 5}
 # pools: {default: {concurrency: 100}}                     # agent jobs at once
 # providers: {ollama: {base_url: "http://127.0.0.1:11434"}}
+# inference: {defaults: [anthropic, openai, ollama]}       # what an agent without a model gets, best first
+# cost: {prices: {"openai:my-*": {input_usd_per_mtok: 1, output_usd_per_mtok: 4}}, unpriced: refuse}
+# tools: {mcp_servers: {ops: {command: [ops-mcp], env: {OPS_TOKEN: {secret: OPS_TOKEN}}}}}
+# policies: {network: ask}                                 # workflows may narrow it, never widen a deny
+# approvals: {timeout_s: 86400, on_timeout: deny}
 # limits: {usd: 5.0}                                       # hard budget of a run that names none
+# logs: {level: WARNING, style: text}
 """
 
 
@@ -27,16 +33,22 @@ _CONFIG = """\
 @click.option("--json", "json_output", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
 def command(ctx: click.Context, folder: Path, json_output: bool) -> None:
-    """Prepare FOLDER (default: here): `.mosaic/` with settings and the owner's token. Safe to repeat."""
+    """Prepare FOLDER (default: here): `.mosaic/` with commented settings and the owner's token. Safe to repeat.
+
+    \b
+    mosaic init
+    mosaic init ~/work/shop && cd ~/work/shop && mosaic up
+    """  # noqa: D301  # \b is click's mark for a block that keeps its lines
+    from mosaic.app.config_file import find_config
+    from mosaic.app.home import make_home
     from mosaic.app.owner import owner_token
 
     home: Path = ctx.obj or folder.absolute() / ".mosaic"
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    ignore, config = home / ".gitignore", home / "config.yaml"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
-    made = not any((home / name).exists() for name in ("config.yaml", "config.yml", "config.json"))
-    if made:
+    make_home(home)
+    config = find_config(home)
+    made = config is None
+    if config is None:
+        config = home / "config.yaml"
         config.write_text(_CONFIG, encoding="utf-8")
     owner_token(home)
     if json_output:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from mosaic.cli.output import note, short_json, usd
+from mosaic.cli.output import note, plain, short_json, usd
 from mosaic.core.values import JsonObject
 
 __all__ = ["LiveView"]
@@ -24,20 +24,20 @@ class LiveView:
 
     def __init__(self, *, verbose: bool = False) -> None:
         self._verbose = verbose
-        self._spent = 0.0
         self._warned = False
         self._lines: dict[str, Callable[[JsonObject, JsonObject], str | None]] = {
             "run.created": self._created,
             "run.started": lambda _e, _d: None,
-            "run.resumed": lambda _e, _d: click.style("↻ continues after an interruption", fg="cyan"),
-            "run.workspace": lambda _e, d: f"  working in {d.get('path')} on branch {d.get('branch')}",
+            "run.resumed": lambda _e, _d: click.style("↻ carries on", fg="cyan"),
+            "run.reopened": lambda _e, _d: click.style("↻ tries again after it was given up", fg="cyan"),
+            "run.workspace": lambda _e, d: plain(f"  working in {d.get('path')} on branch {d.get('branch')}"),
             "run.succeeded": lambda _e, _d: None,
             "run.failed": lambda _e, _d: None,
             "run.cancelled": lambda _e, _d: None,
             "step.started": self._step("●", "cyan", "kind"),
             "step.completed": self._step("✓", "green", "duration_ms"),
             "step.failed": self._failed,
-            "step.skipped": self._step("–", "bright_black", "reason"),
+            "step.skipped": self._step("-", "bright_black", "reason"),
             "step.retrying": self._retry,
             "retry": self._retry,
             "model.called": self._model,
@@ -47,18 +47,20 @@ class LiveView:
             "tool.denied": self._trouble("refused"),
             "agent.message": self._said,
             "handoff.made": lambda _e, d: click.style(
-                f"→ {d.get('from')} hands over to {d.get('to')}", fg="cyan"
+                plain(f"→ {d.get('from')} hands over to {d.get('to')}"), fg="cyan"
             ),
             "step.caught": lambda _e, d: click.style(
-                f"↷ caught {d.get('code')}: {d.get('then')}", fg="yellow"
+                plain(f"↷ caught {d.get('code')}: {d.get('then')}"), fg="yellow"
             ),
-            "step.compensating": lambda _e, d: click.style(f"↶ undoes {d.get('name')}", fg="yellow"),
+            "step.compensating": lambda _e, d: click.style(plain(f"↶ undoes {d.get('name')}"), fg="yellow"),
             "budget.extended": lambda _e, d: f"+ budget raised by {usd(d.get('usd'))}",
             "approval.requested": self._asked,
             "approval.decided": self._decided,
             "approval.expired": self._decided,
-            "artifact.stored": lambda _e, d: f"▤ kept {d.get('name')} ({d.get('size_bytes')} bytes)",
-            "run.committed": lambda _e, d: f"⎇ commit {str(d.get('sha', ''))[:10]} on {d.get('branch')}",
+            "artifact.stored": lambda _e, d: plain(f"▤ kept {d.get('name')} ({d.get('size_bytes')} bytes)"),
+            "run.committed": lambda _e, d: plain(
+                f"⎇ commit {str(d.get('sha', ''))[:10]} on {d.get('branch')}"
+            ),
         }
 
     def show(self, event: JsonObject) -> None:
@@ -124,7 +126,6 @@ class LiveView:
             self._warned = True
             note(click.style(_SCRIPTED, fg="yellow"))
         cost = data.get("usd")
-        self._spent += float(cost or 0)
         tokens = f"{data.get('input_tokens', '?')} → {data.get('output_tokens', '?')} tokens"
         price = usd(cost) if cost is not None else "no price known"
         model = f" ({data['model']})" if data.get("model") and not data.get("scripted") else ""
@@ -133,7 +134,7 @@ class LiveView:
     @staticmethod
     def _tool(_event: JsonObject, data: JsonObject) -> str:
         arguments = short_json(data.get("arguments", {}), limit=90)
-        return f"⚒ {data.get('tool')} {click.style(arguments, dim=True)}"
+        return f"⚒ {plain(str(data.get('tool')))} {click.style(arguments, dim=True)}"
 
     @staticmethod
     def _trouble(noun: str) -> Callable[[JsonObject, JsonObject], str]:
@@ -141,15 +142,16 @@ class LiveView:
             error = data.get("error")
             said = error or data.get("result") or data.get("reason") or ""
             text = error.get("message", "") if isinstance(error, dict) else said
-            what = data.get("tool") or data.get("model") or ""
+            what = plain(str(data.get("tool") or data.get("model") or ""))
             return click.style(f"! {noun} {what}: {short_json(text, limit=240)}", fg="yellow")
 
         return line
 
     @staticmethod
     def _asked(_event: JsonObject, data: JsonObject) -> str:
-        return click.style(f"? {data.get('title')} ", fg="yellow", bold=True) + click.style(
-            str(data.get("id")), dim=True
+        title = short_json(str(data.get("title") or ""), limit=200)
+        return click.style(f"? {title} ", fg="yellow", bold=True) + click.style(
+            str(data.get("approval")), dim=True
         )
 
     @staticmethod

@@ -1,11 +1,14 @@
 """`mosaic`: the command group. A command's module is imported when the command is called, so that `--help` is instant.
 
-Exit status: 0 done, 1 failed, 2 wrong usage or input, 3 waiting for an approval, 130 interrupted.
+Exit status: 0 done, 1 failed, 2 wrong usage or input, 3 waiting for an approval, 130 interrupted, 143
+terminated.
 """
 
 import importlib
+import io
 import os
 import sys
+import traceback
 from pathlib import Path
 
 import click
@@ -15,6 +18,8 @@ from mosaic.cli.output import show_error
 from mosaic.core.errors import InvalidInput, MosaicError
 
 __all__ = ["main"]
+
+_DEBUG = "MOSAIC_DEBUG"
 
 _COMMANDS = {
     "init": ("mosaic.cli.init", "Prepare this folder: data folder, settings, owner token."),
@@ -31,11 +36,11 @@ _COMMANDS = {
 class LazyGroup(click.Group):
     """A group that knows its commands' names and one-line helps, and imports one only to run it."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         """Return the commands in the order a newcomer needs them."""
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import and return a command."""
         entry = _COMMANDS.get(cmd_name)
         if entry is None:
@@ -43,7 +48,7 @@ class LazyGroup(click.Group):
         command: click.Command = importlib.import_module(entry[0]).command
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
@@ -79,32 +84,55 @@ def group(ctx: click.Context, home: Path | None) -> None:
     mosaic runs watch RUN                follow a run, or carry on one that stopped
     mosaic approvals approve ID          answer what an agent asks
 
-    Exit status: 0 done, 1 failed, 2 wrong usage or input, 3 waiting for an approval, 130 interrupted.
+    \b
+    Exit status: 0 done, 1 failed, 2 wrong usage or input, 3 waiting for an approval,
+    130 interrupted, 143 terminated.
     """  # noqa: D301  # \b is click's mark for a block that keeps its lines
     ctx.obj = home.absolute() if home else None
 
 
 def main() -> None:
     """Run the command line and exit with its status."""
-    json_output = "--json" in sys.argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows another
     try:
         status = group.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("Interrupted.", err=True)
-        status = 130
-    except click.exceptions.Exit as exit_:
-        status = exit_.exit_code
-    except click.ClickException as error:
-        error.show()
-        status = 2
-    except MosaicError as error:
-        show_error(error, json_output=json_output)
-        status = 2 if isinstance(error, InvalidInput) else 1
+    except Exception as error:  # noqa: BLE001  # the door: every error becomes a message and a status
+        status = _failed(error, json_output="--json" in sys.argv)
     except KeyboardInterrupt:
-        click.echo("Interrupted.", err=True)
-        status = 130
-    except BrokenPipeError:
+        status = _interrupted()
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _failed(error: Exception, *, json_output: bool) -> int:
+    """Say what went wrong and return the exit status."""
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.exceptions.Abort):
+        return _interrupted()
+    if isinstance(error, click.ClickException):
+        error.show()
+        if json_output:
+            show_error(InvalidInput(error.format_message()), json_output=True)
+        return 2
+    if isinstance(error, MosaicError):
+        show_error(error, json_output=json_output)
+        return 2 if isinstance(error, InvalidInput) else 1
+    if isinstance(error, BrokenPipeError):
         # The reader of our output went away (`mosaic runs list | head`): nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
-    sys.exit(status if isinstance(status, int) else 0)
+        return 0
+    if os.environ.get(_DEBUG):
+        traceback.print_exception(error)
+    mistake = MosaicError(
+        f"Something failed inside MosAIc: {type(error).__name__}: {error}",
+        hint=f"{_DEBUG}=1 shows where; please report it.",
+    )
+    show_error(mistake, json_output=json_output)
+    return 1
+
+
+def _interrupted() -> int:
+    click.echo("Interrupted.", err=True)
+    return 130

@@ -9,38 +9,7 @@ import click
 from mosaic.core.errors import InvalidInput
 from mosaic.core.values import JsonObject
 
-__all__ = ["command", "parse_inputs"]
-
-
-def parse_inputs(pairs: tuple[str, ...], file: Path | None) -> JsonObject:
-    """Return inputs from ``name=value`` pairs over a JSON or YAML file; a value that is JSON keeps its type.
-
-    Raises:
-        InvalidInput: for a pair without ``=`` or a file that is no mapping.
-    """
-    import json
-
-    inputs: JsonObject = {}
-    if file:
-        from ruamel.yaml import YAML
-        from ruamel.yaml.error import YAMLError
-
-        try:
-            loaded = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
-        except (YAMLError, UnicodeDecodeError, OSError) as error:
-            raise InvalidInput(f"Cannot read the inputs in {file}: {error}") from None
-        if not isinstance(loaded, dict):
-            raise InvalidInput(f"{file} must hold a mapping of inputs.")
-        inputs.update(loaded)
-    for pair in pairs:
-        name, separator, text = pair.partition("=")
-        if not separator or not name:
-            raise InvalidInput(f"--input takes name=value, got {pair!r}.")
-        try:
-            inputs[name] = json.loads(text)
-        except json.JSONDecodeError:
-            inputs[name] = text
-    return inputs
+__all__ = ["command"]
 
 
 @click.command("run")
@@ -51,16 +20,17 @@ def parse_inputs(pairs: tuple[str, ...], file: Path | None) -> JsonObject:
     "pairs",
     multiple=True,
     metavar="NAME=VALUE",
-    help="An input; JSON values keep their type.",
+    help="An input; JSON values keep their type where the workflow does not want text.",
 )
 @click.option(
     "--inputs",
     "inputs_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Inputs from a file.",
+    help="Inputs from a JSON or YAML file.",
 )
-@click.option("--model", help="Use this provider:model for every agent, such as anthropic:claude-sonnet-4-5.")
+@click.option("--model", help="Use this provider:model for every agent, such as anthropic:claude-sonnet-5-5.")
 @click.option("--usd", type=click.FloatRange(min=0), help="Hard budget of this run in dollars.")
+@click.option("--tokens", type=click.IntRange(min=0), help="Hard budget of this run in tokens.")
 @click.option(
     "--repo",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -78,6 +48,7 @@ def command(
     inputs_file: Path | None,
     model: str | None,
     usd: float | None,
+    tokens: int | None,
     repo: Path | None,
     detach: bool,
     no_input: bool,
@@ -92,68 +63,59 @@ def command(
 
     \b
     mosaic run examples/fix-failing-test
-    mosaic run flow.yaml -i goal="Add a login page" --model openai:gpt-5 --usd 2
-    """  # noqa: D301
-    request: JsonObject = {
-        "target": str(target),
-        "inputs": parse_inputs(pairs, inputs_file),
-        "options": {
-            key: value
-            for key, value in (
-                ("model", model),
-                ("usd", usd),
-                ("workspace_source", str(repo.resolve()) if repo else None),
-            )
-            if value is not None
-        },
-    }
-    interactive = not (no_input or json_output) and sys.stdin.isatty() and sys.stderr.isatty()
-    status = asyncio.run(
-        _run(
-            ctx.obj, request, detach=detach, json_output=json_output, interactive=interactive, verbose=verbose
-        )
-    )
-    sys.exit(status)
-
-
-async def _run(
-    home: Path | None,
-    request: JsonObject,
-    *,
-    detach: bool,
-    json_output: bool,
-    interactive: bool,
-    verbose: bool,
-) -> int:
+    mosaic run flow.yaml -i goal="Add a login page" --model openai:gpt-6.1-sol --usd 2
+    mosaic run flow.yaml --inputs inputs.yaml --json
+    """  # noqa: D301  # \b is click's mark for a block that keeps its lines
     from mosaic.app.requests import run_request
-    from mosaic.cli.client import connect
-    from mosaic.cli.follow import follow
-    from mosaic.cli.output import json_line, note
+    from mosaic.cli.inputs import read_inputs
+    from mosaic.cli.terminal import is_interactive
 
-    request = run_request(Path(request["target"]), inputs=request["inputs"], options=request["options"])
-    async with connect(home, execute=True) as client:
-        if detach and not client.address:
+    chosen = {
+        "model": model,
+        "usd": usd,
+        "tokens": tokens,
+        "workspace_source": str(repo.resolve()) if repo else None,
+    }
+    request = run_request(
+        target,
+        inputs=lambda schema: read_inputs(pairs, inputs_file, schema=schema),
+        options={key: value for key, value in chosen.items() if value is not None},
+    )
+    interactive = is_interactive(allowed=not (no_input or json_output))
+    work = (
+        _detached(ctx.obj, request, json_output=json_output)
+        if detach
+        else _watched(ctx.obj, request, json_output=json_output, interactive=interactive, verbose=verbose)
+    )
+    sys.exit(asyncio.run(work))
+
+
+async def _detached(home: Path | None, request: JsonObject, *, json_output: bool) -> int:
+    from mosaic.cli.client import connect
+    from mosaic.cli.output import json_line
+
+    async with connect(home) as client:
+        if not client.address:
             raise InvalidInput(
                 "--detach needs a server that keeps the run going.", hint="Start one with `mosaic up`."
             )
         run = await client.start_run(request)
-        if detach:
-            json_line(
-                {
-                    "type": "result",
-                    "run_id": run["id"],
-                    "status": run["status"],
-                    "approvals": [],
-                    "cost_usd": 0.0,
-                }
-            ) if json_output else click.echo(run["id"])
-            return 0
-        try:
-            return await follow(
-                client, run["id"], json_output=json_output, interactive=interactive, verbose=verbose
-            )
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            note(
-                f"\nInterrupted. The run is saved: `mosaic runs watch {run['id']}` carries on, `mosaic runs cancel {run['id']}` ends it."
-            )
-            return 130
+    if json_output:
+        shown = {key: run[key] for key in ("status", "approvals", "link")}
+        json_line({"type": "result", "run_id": run["id"], "cost_usd": run["cost"]["usd"], **shown})
+    else:
+        click.echo(run["id"])
+    return 0
+
+
+async def _watched(
+    home: Path | None, request: JsonObject, *, json_output: bool, interactive: bool, verbose: bool
+) -> int:
+    from mosaic.cli.client import connect
+    from mosaic.cli.follow import follow
+
+    async with connect(home, execute=True) as client:
+        run = await client.start_run(request)
+        return await follow(
+            client, run["id"], json_output=json_output, interactive=interactive, verbose=verbose
+        )

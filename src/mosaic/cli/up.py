@@ -1,7 +1,6 @@
 """`mosaic up`: the server, on loopback unless told otherwise."""
 
 import sys
-from pathlib import Path
 
 import click
 
@@ -18,13 +17,18 @@ __all__ = ["command"]
 def command(ctx: click.Context, host: str | None, port: int | None, no_example: bool) -> None:
     """Start MosAIc here and print its address. Ctrl-C stops it cleanly; runs continue on the next start.
 
-    On an empty installation the example team runs once, so that there is something to see.
-    """
+    On an empty installation the example team runs once, so that there is something to see. Other commands in this
+    folder find the server by themselves and talk to it.
+
+    \b
+    mosaic up
+    mosaic up --port 0 --no-example
+    MOSAIC_OWNER_TOKEN=... mosaic up --host 0.0.0.0
+    """  # noqa: D301  # \b is click's mark for a block that keeps its lines
     from mosaic.app.settings import load_settings
 
     server: JsonObject = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
-    home: Path | None = ctx.obj
-    settings = load_settings(home, overrides={"server": server} if server else None)
+    settings = load_settings(ctx.obj, overrides={"server": server} if server else None)
 
     from mosaic.server import serve
 

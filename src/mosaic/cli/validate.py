@@ -22,11 +22,12 @@ def command(targets: tuple[Path, ...], json_output: bool) -> None:
     """  # noqa: D301
     from dataclasses import asdict
 
+    from mosaic.app.requests import INSTALLED_TOOLS
     from mosaic.workflows import check, find_workflow, render_problems
 
     count = 0
     for target in targets:
-        problems = check(find_workflow(target))
+        problems = check(find_workflow(target), tools=INSTALLED_TOOLS)
         count += len(problems)
         if json_output:
             for problem in problems:

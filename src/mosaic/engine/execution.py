@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -12,29 +13,35 @@ from mosaic.core.values import JsonObject, JsonValue
 from mosaic.engine.effects import Effects
 from mosaic.engine.retries import sleep_until
 from mosaic.engine.schemas import ExecutionResult, ExecutionStatus, Signal
-from mosaic.engine.scope import Halt, RecordedEffects, RunScope, background
+from mosaic.engine.scope import Halt, RecordedEffects, RunScope, background, to_the_end
 
-__all__ = ["Execution", "ExecutionHost", "Handler"]
+__all__ = ["Child", "Execution", "ExecutionHost", "Handler"]
 
 _LONGEST_ID = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A child execution to start; see `Execution.call`.
+
+    Attributes:
+        result_key: the parent's effect that its result is recorded as.
+    """
+
+    execution_id: str
+    path: str
+    result_key: str
+    handler: str
+    input: JsonObject
+    queue: str | None
+    priority: int
+    deadline_s: float | None
 
 
 class ExecutionHost(Protocol):
     """What an execution asks of the engine that runs it."""
 
-    async def start_child(
-        self,
-        parent: "Execution",
-        *,
-        execution_id: str,
-        path: str,
-        result_key: str,
-        handler: str,
-        input: JsonObject,  # noqa: A002  # the interface's word
-        queue: str | None,
-        priority: int,
-        deadline_s: float | None,
-    ) -> None:
+    async def start_child(self, parent: "Execution", child: Child) -> None:
         """Start a child execution in the same run; nothing happens when it was started before."""
 
     async def wait(self, execution_id: str) -> ExecutionResult:
@@ -191,24 +198,19 @@ class Execution:
         key = effects.key(name)
         await scope.load(self.path)
         if (known := scope.done(key)) is None:
-            child_path = path or (f"{self.path}/{name}" if self.path else name)
+            child = Child(
+                execution_id=self._child_id(name),
+                path=path or (f"{self.path}/{name}" if self.path else name),
+                result_key=key,
+                handler=handler,
+                input=input,
+                queue=queue,
+                priority=priority,
+                deadline_s=deadline_s,
+            )
             with scope.naming(key):
                 await scope.check()
-                await scope.patiently(
-                    f"starting {key}",
-                    lambda: self._host.start_child(
-                        self,
-                        execution_id=self._child_id(name),
-                        path=child_path,
-                        result_key=key,
-                        handler=handler,
-                        input=input,
-                        queue=queue,
-                        priority=priority,
-                        deadline_s=deadline_s,
-                    ),
-                )
-                result = await self._child_result(self._child_id(name), child_path)
+                result = await self._run_child(child)
                 if result.status is ExecutionStatus.DEAD:
                     return await self._dead(name, result)
             return result.unwrap()
@@ -220,16 +222,21 @@ class Execution:
             return child
         return f"{child[: _LONGEST_ID - 65]}~{hashlib.sha256(child.encode()).hexdigest()}"
 
-    async def _child_result(self, child_id: str, path: str) -> ExecutionResult:
+    async def _run_child(self, child: Child) -> ExecutionResult:
+        scope, host = self._scope, self._host
         try:
-            async with self._scope.waiting():
-                return await self._scope.patiently(
-                    f"waiting for {child_id}", lambda: self._host.wait(child_id)
+            async with scope.waiting():
+                # To the end: a child of which we do not know whether it began could not be cancelled.
+                await to_the_end(
+                    scope.patiently(f"starting {child.result_key}", lambda: host.start_child(self, child))
+                )
+                return await scope.patiently(
+                    f"waiting for {child.execution_id}", lambda: host.wait(child.execution_id)
                 )
         except asyncio.CancelledError:
             # Our branch ends: so does the child. Not when this whole execution moves to another process.
-            if self._scope.halted in (None, Halt.DEADLINE):
-                background(self._host.cancel_path(self.ctx, self.run_id, path))
+            if scope.halted in (None, Halt.DEADLINE):
+                background(host.cancel_path(self.ctx, self.run_id, child.path))
             raise
 
     async def _dead(self, name: str, result: ExecutionResult) -> JsonValue:

@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Engine as SqlEngine
@@ -14,14 +14,15 @@ from sqlalchemy import Engine as SqlEngine
 from mosaic.core.clock import Clock
 from mosaic.core.context import Context
 from mosaic.core.errors import Conflict, Fenced, NotFound, Unavailable
-from mosaic.core.values import JsonObject
 from mosaic.engine import nodes
+from mosaic.engine.claims import Claims
 from mosaic.engine.dbos_runtime import DbosRuntime
 from mosaic.engine.dispatch import Dispatch, make_dispatch_engine
-from mosaic.engine.execution import Execution, Handler
+from mosaic.engine.endings import Endings
+from mosaic.engine.execution import Child, Execution, Handler
 from mosaic.engine.fence import Fence
 from mosaic.engine.lease import Lease, exit_process, new_node_id
-from mosaic.engine.repository import EngineRepository, ExecutionRow
+from mosaic.engine.repository import EngineRepository, ExecutionRow, deadline
 from mosaic.engine.results import Results
 from mosaic.engine.runner import Runner
 from mosaic.engine.schedules import Schedules
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 _RECONCILE_EVERY_S = 30.0
 # Between an execution's row and its start there are milliseconds; what is this old and not started was lost.
 _LOST_AFTER_S = 30.0
+# When another process calls, because it has queued something that only a node can start.
+_CALLED_AFTER_S = 2.0
 _PRUNE_EVERY_S = 3600.0
 _KEEP_DISPATCHED_S = 3600.0
 _SQLITE_NODE = "local"
@@ -79,10 +82,13 @@ class Node:
         self._owns_lock = lock is None
         self._is_sqlite = database.dialect == "sqlite"
         self.id = _SQLITE_NODE if self._is_sqlite else new_node_id(settings.node_id)
+        endings = Endings(database, journal, bus, repository, results, clock=clock)
+        self._claims = Claims(
+            database, journal, repository, settings, endings, node=self.id, handlers=handlers, clock=clock
+        )
         self.runner = Runner(
-            database, journal, bus, repository, settings,
-            node=self.id, handlers=handlers, host=self, results=results, clock=clock,
-        )  # fmt: skip
+            self._claims, endings, bus, repository, handlers=handlers, host=self, results=results, clock=clock
+        )
         self._engine: SqlEngine = make_dispatch_engine(database)
         self.runtime = DbosRuntime(
             self._engine, executor_id=self.id, queues=settings.queues, run=self.runner.run
@@ -91,6 +97,7 @@ class Node:
         self._fence: Fence | None = None
         self._lease: Lease | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._starting: set[str] = set()
         self._started_at = clock()
         self._stopping = False
 
@@ -194,16 +201,24 @@ class Node:
         if row.queue is None:
             # Claimed as it is written: one commit less before it runs.
             row.status, row.node, row.attempt, row.started_at = "running", self.id, 1, row.created_at
+        # From before the commit: nobody may take what is being started for what was lost.
+        self._starting.add(row.id)
+        try:
+            await self._enter(row, recorded)
+        finally:
+            self._starting.discard(row.id)
+
+    async def _enter(self, row: ExecutionRow, recorded: RecordedEffects | None) -> None:
         stored = await self._database.committer.commit(lambda unit: self._repository.enter(unit, row))
         _require_same(stored, row)
         if stored.is_final:
             return
         if stored is row:
-            self.runner.expect(row, recorded=recorded)
+            self._claims.expect(row, recorded=recorded)
         try:
             await self.dispatch.send(stored)
         except BaseException:
-            self.runner.forget(row.id)
+            self._claims.forget(row.id)
             raise
 
     async def _start_in(self, tx: Transaction, row: ExecutionRow) -> None:
@@ -220,32 +235,17 @@ class Node:
 
     # What a handler asks for
 
-    async def start_child(
-        self,
-        parent: Execution,
-        *,
-        execution_id: str,
-        path: str,
-        result_key: str,
-        handler: str,
-        input: JsonObject,  # noqa: A002  # the interface's word
-        queue: str | None,
-        priority: int,
-        deadline_s: float | None,
-    ) -> None:
+    async def start_child(self, parent: Execution, child: Child) -> None:
         """Start a child execution in the same run."""
-        ctx, created_at = parent.ctx, self._clock()
-        await self.start(
-            ExecutionRow(
-                id=execution_id, tenant_id=ctx.tenant, project_id=ctx.project, run_id=parent.run_id, path=path,
-                result_key=result_key, handler=handler, input=input, actor=str(ctx.actor),
-                correlation=ctx.correlation, causation=ctx.causation, queue=queue, priority=priority,
-                status="queued", created_at=created_at,
-                deadline_at=created_at + timedelta(seconds=deadline_s) if deadline_s is not None else None,
-            ),
-            # Right for a child that is written now: nobody has recorded anything for it since we looked.
-            recorded=parent.known(path),
+        ctx, now = parent.ctx, self._clock()
+        row = ExecutionRow(
+            id=child.execution_id, tenant_id=ctx.tenant, project_id=ctx.project, run_id=parent.run_id,
+            path=child.path, result_key=child.result_key, handler=child.handler, input=child.input,
+            actor=str(ctx.actor), correlation=ctx.correlation, causation=ctx.causation, queue=child.queue,
+            priority=child.priority, status="queued", created_at=now, deadline_at=deadline(now, child.deadline_s),
         )  # fmt: skip
+        # What the parent knows is right for a child that is written now: nobody can have recorded more.
+        await self.start(row, recorded=parent.known(child.path))
 
     async def wait(self, execution_id: str) -> ExecutionResult:
         """Wait for an execution's end."""
@@ -283,7 +283,7 @@ class Node:
                 if called and self._lease is not None:
                     self._lease.wake_sweep()
                 with _weathered("executions that got lost"):
-                    await self._reconcile(older_than_s=0.0 if called else _LOST_AFTER_S)
+                    await self._reconcile(older_than_s=_CALLED_AFTER_S if called else _LOST_AFTER_S)
 
     async def _tidy(self) -> None:
         while True:
@@ -300,8 +300,11 @@ class Node:
 
     async def _reconcile(self, *, older_than_s: float) -> None:
         await self.dispatch.reconcile(
-            node=self.id, older_than_s=older_than_s, busy=self.runner.has, queues=self._settings.queues
+            node=self.id, older_than_s=older_than_s, busy=self._is_busy, queues=self._settings.queues
         )
+
+    def _is_busy(self, execution_id: str) -> bool:
+        return execution_id in self._starting or self.runner.has(execution_id)
 
     def describe(self) -> NodeInfo:
         """Return this node, as the only one."""

@@ -1,13 +1,12 @@
-"""Every query on executions, signals, cancellations and retry budgets.
+"""Every query on executions and cancellations.
 
 Functions that take a `SyncTransaction` are units of a group commit and may run again; the others belong to a
 caller's transaction.
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -18,7 +17,6 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
-    insert,
     literal_column,
     or_,
     select,
@@ -27,12 +25,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mosaic.core.context import Actor, Context
-from mosaic.core.values import JsonObject, JsonValue
-from mosaic.engine.models import cancellation, execution, executor, retry, retry_budget, signal
-from mosaic.engine.schemas import ExecutionInfo, ExecutionStatus, Signal
+from mosaic.core.values import JsonObject
+from mosaic.engine.models import cancellation, execution, executor
+from mosaic.engine.schemas import ExecutionInfo, ExecutionStatus
 from mosaic.storage import DialectName, Prepared, SyncTransaction, Transaction, stored_time
 
-__all__ = ["EngineRepository", "ExecutionRow", "OpenExecution"]
+__all__ = ["EngineRepository", "ExecutionRow", "OpenExecution", "deadline"]
 
 _OPEN = (ExecutionStatus.QUEUED.value, ExecutionStatus.RUNNING.value)
 
@@ -109,6 +107,11 @@ class OpenExecution:
     def workflow_id(self) -> str:
         """What DBOS calls this start of it."""
         return _workflow_id(self.id, self.generation)
+
+
+def deadline(start: datetime, seconds: float | None) -> datetime | None:
+    """Return the moment `seconds` after `start`; None when there is no limit."""
+    return None if seconds is None else start + timedelta(seconds=seconds)
 
 
 def _workflow_id(execution_id: str, generation: int) -> str:
@@ -297,95 +300,6 @@ class EngineRepository:
         )
         return [row["id"] for row in await tx.rows(query)]
 
-    # Signals
-
-    async def add_signal(
-        self,
-        tx: Transaction,
-        ctx: Context,
-        run_id: str,
-        name: str,
-        payload: JsonValue,
-        *,
-        many: bool,
-        now: datetime,
-    ) -> bool:
-        """Write a signal; false when the one signal of its name is there already."""
-        number = 0
-        if many:
-            last = select(func.max(signal.c.number)).where(*_signals(ctx.tenant, run_id, name))
-            number = int(await tx.scalar(last) or 0) + 1
-        row = {
-            "tenant_id": ctx.tenant, "run_id": run_id, "name": name, "number": number, "payload": payload,
-            "sender": str(ctx.actor), "sent_at": now,
-        }  # fmt: skip
-        statement = self._insert(signal).values(row).on_conflict_do_nothing().returning(signal.c.number)
-        return await tx.row(statement) is not None
-
-    async def waiting_signal(
-        self, tx: Transaction, tenant: str, run_id: str, name: str, *, taker: str
-    ) -> tuple[int, Signal] | None:
-        """Return the signal that effect `taker` would take: the one of its name, else the oldest not taken."""
-        free = or_(signal.c.number == 0, signal.c.taken_by.is_(None), signal.c.taken_by == taker)
-        query = select(signal).where(free, *_signals(tenant, run_id, name))
-        own_first = (signal.c.taken_by == taker).desc().nulls_last()
-        row = await tx.row(query.order_by(own_first, signal.c.number).limit(1))
-        if row is None:
-            return None
-        return row["number"], Signal(row["name"], row["payload"], row["sender"], row["sent_at"])
-
-    def take_signal(
-        self, tx: SyncTransaction, tenant: str, run_id: str, name: str, number: int, *, taker: str
-    ) -> bool:
-        """Take a signal for one effect; false when another one was faster."""
-        free = or_(signal.c.taken_by.is_(None), signal.c.taken_by == taker)
-        statement = (
-            update(signal)
-            .where(free, signal.c.number == number, *_signals(tenant, run_id, name))
-            .values(taken_by=taker)
-        )
-        return tx.execute(statement).rowcount == 1
-
-    # Retry budgets
-
-    async def set_retry_budget(self, tx: Transaction, ctx: Context, run_id: str, budget: int) -> None:
-        """Set how many retries a run has left."""
-        row = {"tenant_id": ctx.tenant, "run_id": run_id, "retries_left": budget}
-        statement = self._insert(retry_budget).values(row)
-        await tx.execute(
-            statement.on_conflict_do_update(
-                index_elements=[retry_budget.c.tenant_id, retry_budget.c.run_id],
-                set_={"retries_left": budget},
-            )
-        )
-
-    def take_retry(
-        self, tx: SyncTransaction, tenant: str, run_id: str, key: str, *, budget: int
-    ) -> int | None:
-        """Pay for a retry once; return what is left, or None when the budget was empty."""
-        paid = select(retry.c.retries_left).where(
-            retry.c.key == key, retry.c.run_id == run_id, retry.c.tenant_id == tenant
-        )
-        before = tx.scalar(paid)
-        if before is not None:
-            return int(before)
-        first = {"tenant_id": tenant, "run_id": run_id, "retries_left": budget}
-        tx.execute(self._insert(retry_budget).values(first).on_conflict_do_nothing())
-        left = tx.scalar(
-            update(retry_budget)
-            .where(
-                retry_budget.c.retries_left > 0,
-                retry_budget.c.run_id == run_id,
-                retry_budget.c.tenant_id == tenant,
-            )
-            .values(retries_left=retry_budget.c.retries_left - 1)
-            .returning(retry_budget.c.retries_left)
-        )
-        if left is None:
-            return None
-        tx.execute(insert(retry).values(tenant_id=tenant, run_id=run_id, key=key, retries_left=left))
-        return int(left)
-
 
 def _unchanged(row: ExecutionRow) -> ColumnElement[bool]:
     return and_(
@@ -394,7 +308,3 @@ def _unchanged(row: ExecutionRow) -> ColumnElement[bool]:
         execution.c.attempt == row.attempt,
         execution.c.generation == row.generation,
     )
-
-
-def _signals(tenant: str, run_id: str, name: str) -> Sequence[ColumnElement[bool]]:
-    return (signal.c.name == name, signal.c.run_id == run_id, signal.c.tenant_id == tenant)

@@ -2,20 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 from mosaic.core.clock import now
 from mosaic.core.errors import MosaicError
-from mosaic.core.values import JsonObject
+from mosaic.core.values import JsonObject, JsonValue
 from mosaic.engine.calls import EffectCall, Outcome, Safety
 from mosaic.engine.schemas import RetryPolicy
 from mosaic.events import NewEvent
 
-if TYPE_CHECKING:
-    from mosaic.engine.effects import Effects
-
-__all__ = ["retry", "sleep_until"]
+__all__ = ["RetryScope", "retry", "sleep_until"]
 
 T = TypeVar("T")
 
@@ -29,7 +27,24 @@ async def sleep_until(moment: datetime) -> None:
         await asyncio.sleep(min(left, _LONGEST_SLEEP_S))
 
 
-async def retry(effects: "Effects", name: str, call: Callable[[int], Awaitable[T]], policy: RetryPolicy) -> T:
+class RetryScope(Protocol):
+    """What retrying needs of effects."""
+
+    async def effect(
+        self, name: str, call: Callable[[EffectCall], Awaitable[Outcome]], *, safety: Safety
+    ) -> JsonValue:
+        """Return the recorded result of `name`; call and record when there is none."""
+
+    async def take_retry(self, name: str) -> int | None:
+        """Pay for one retry; return what is left, or None when the budget was empty."""
+
+    def waiting(self) -> AbstractAsyncContextManager[None]:
+        """Mark a wait."""
+
+
+async def retry(
+    effects: RetryScope, name: str, call: Callable[[int], Awaitable[T]], policy: RetryPolicy
+) -> T:
     """See `Effects.retrying`."""
     attempt = 1
     while True:
@@ -54,7 +69,7 @@ async def retry(effects: "Effects", name: str, call: Callable[[int], Awaitable[T
 
 
 async def _plan(
-    effects: "Effects", name: str, attempt: int, error: MosaicError, policy: RetryPolicy
+    effects: RetryScope, name: str, attempt: int, error: MosaicError, policy: RetryPolicy
 ) -> JsonObject | None:
     """Decide once whether and when to retry: a replay waits for the same moment."""
     key = f"{name}/{attempt}/retry"

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from mosaic.core.clock import Clock, now
@@ -12,8 +11,9 @@ from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.engine.execution import Handler
 from mosaic.engine.nodes import list_nodes
-from mosaic.engine.repository import EngineRepository, ExecutionRow
+from mosaic.engine.repository import EngineRepository, ExecutionRow, deadline
 from mosaic.engine.results import Results
+from mosaic.engine.run_repository import RunRepository
 from mosaic.engine.schedules import Schedules
 from mosaic.engine.schemas import (
     EngineSettings,
@@ -79,7 +79,6 @@ class Engine:
             database,
             journal,
             bus,
-            self._repository,
             redactor=redactor or Redactor(),
             clock=clock,
             safety_poll_s=poll_s,
@@ -193,7 +192,7 @@ class Engine:
             result_key=f"{path}#execution:{execution_id}", handler=handler, input=input, actor=str(ctx.actor),
             correlation=ctx.correlation, causation=ctx.causation, queue=queue, priority=priority,
             status=ExecutionStatus.QUEUED.value, created_at=created_at,
-            deadline_at=created_at + timedelta(seconds=deadline_s) if deadline_s is not None else None,
+            deadline_at=deadline(created_at, deadline_s),
         )  # fmt: skip
         await self._require_node().start(row, tx=tx)
 
@@ -300,7 +299,7 @@ class Engine:
 
     async def set_retry_budget(self, tx: Transaction, ctx: Context, run_id: str, budget: int) -> None:
         """Set how many retries a run has left, all its executions together."""
-        await self._repository.set_retry_budget(tx, ctx, run_id, budget)
+        await RunRepository(self._database.dialect).set_retry_budget(tx, ctx, run_id, budget)
 
     async def schedule(
         self,

@@ -7,7 +7,7 @@ from mosaic.core.context import Context
 from mosaic.core.errors import Conflict
 from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonValue
-from mosaic.engine.repository import EngineRepository
+from mosaic.engine.run_repository import RunRepository
 from mosaic.engine.schemas import Signal
 from mosaic.engine.topics import signal_topic
 from mosaic.events import Bus, Journal, NewEvent
@@ -24,7 +24,6 @@ class Signals:
         database: Database,
         journal: Journal,
         bus: Bus,
-        repository: EngineRepository,
         *,
         redactor: Redactor,
         clock: Clock,
@@ -34,7 +33,7 @@ class Signals:
         self._database = database
         self._journal = journal
         self._bus = bus
-        self._repository = repository
+        self._repository = RunRepository(database.dialect)
         self._clock = clock
         self._safety_poll_s = safety_poll_s
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from mosaic.core.context import Context
 from mosaic.core.errors import NotFound
 from mosaic.events import Event, Journal, RecordedEffect
+from mosaic.runs.progress import within
 
 __all__ = ["ForkPlan", "fork_keys"]
 
@@ -55,16 +56,16 @@ class _Until:
 
     def keeps(self, effect: RecordedEffect, began: int) -> bool:
         path = effect.key.split("#", 1)[0]
-        if effect.started_only or not path or effect.event_seq >= began or _within(path, self.step):
+        if effect.started_only or not path or effect.event_seq >= began or within(path, self.step):
             return False
         owner = self._owner(path)
         if owner in self.finished:
             return True
-        return owner in self.active and _within(self.step, owner) and effect.event_seq > 0
+        return owner in self.active and within(self.step, owner) and effect.event_seq > 0
 
     def _owner(self, path: str) -> str:
         """Return the innermost step that `path` belongs to; empty when there is none."""
-        around = (step for step in (*self.active, *self.finished) if _within(path, step))
+        around = (step for step in (*self.active, *self.finished) if within(path, step))
         return max(around, key=len, default="")
 
 
@@ -90,7 +91,3 @@ async def fork_keys(journal: Journal, ctx: Context, run_id: str, from_step: str)
     checkpoint = recorded.get(f"{from_step}#{_STARTED}")
     commit = checkpoint.result if checkpoint else None
     return ForkPlan(tuple(keys), commit if isinstance(commit, str) else None)
-
-
-def _within(path: str, step: str) -> bool:
-    return path == step or (path.startswith(step) and path[len(step)] in "/[(")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from mosaic.core.values import JsonObject
 
-__all__ = ["RunProgress"]
+__all__ = ["RunProgress", "within"]
 
 _END = frozenset({"step.completed", "step.failed", "step.skipped", "step.cancelled"})
 
@@ -62,6 +62,11 @@ class RunProgress:
             return False
         waiting = set(self.pending.values())
         return all(any(_inside(asked, leaf) or asked == leaf for asked in waiting) for leaf in self.leaves)
+
+
+def within(path: str, step: str) -> bool:
+    """Say whether a path is a step's own or lies inside it."""
+    return path == step or _inside(path, step)
 
 
 def _inside(path: str, container: str) -> bool:

@@ -26,7 +26,7 @@ class RunRepository:
                 id=new.id,
                 project_id=new.project,
                 workflow=new.workflow,
-                version=new.version,
+                version=new.version[:64],
                 definition_hash=new.definition_hash,
                 status=new.status.value,
                 inputs=new.inputs,
@@ -57,7 +57,11 @@ class RunRepository:
         if known is None:
             await tx.execute(
                 insert(workflow_definition).values(
-                    tenant_id=ctx.tenant, content_hash=content_hash, name=name, version=version, created_at=at
+                    tenant_id=ctx.tenant,
+                    content_hash=content_hash,
+                    name=name,
+                    version=version[:64],
+                    created_at=at,
                 )
             )
 

@@ -265,23 +265,28 @@ class RunService:
         problem = result.error.to_json() if result.error is not None else None
         return await self._ending.end(ctx, run_id, status, outputs=result.output, error=problem)
 
-    async def requeue(self, ctx: Context, execution_id: str) -> None:
-        """Start given-up work again; what it recorded is kept. A run that was ended for it is open again.
+    async def requeue(self, ctx: Context, execution_id: str) -> str:
+        """Start given-up work again and return its run; what it recorded is kept.
+
+        A run that was ended for it is open again.
 
         Raises:
             NotFound: if the tenant has no such execution.
             Conflict: if it is not given up.
         """
-        letter = next(
-            (item for item in await self._engine.dead_letters(ctx) if item.id == execution_id), None
-        )
-        if letter is not None and letter.id == letter.run_id:
+        dead = await self._engine.dead_letters(ctx)
+        letter = next((item for item in dead if item.id == execution_id), None)
+        if letter is None:
+            await self._engine.requeue(ctx, execution_id)  # says what is wrong with it
+            raise Conflict(f"The execution {execution_id} was started again by somebody else.")
+        if letter.id == letter.run_id:
             async with self._database.transaction() as tx:
                 reopened = await tx.execute(self._rows.reopen(ctx, letter.run_id))
                 if reopened.rowcount:
                     event = NewEvent("run.reopened", {"execution": execution_id}, run_id=letter.run_id)
                     await self._journal.append(tx, ctx.correlated(letter.run_id), [event])
         await self._engine.requeue(ctx, execution_id)
+        return letter.run_id
 
     async def get(self, ctx: Context, run_id: str) -> Run:
         """Return one run.

@@ -117,6 +117,8 @@ class PostgresWire:
     def __init__(self, connection: Connection) -> None:
         self._core = connection
         self._driver = cast("psycopg.Connection[tuple[Any, ...]]", connection.connection.driver_connection)
+        # psycopg's own prepared statements end with DEALLOCATE ALL after a rollback: ours would go with them.
+        self._driver.prepare_threshold = None
         self._burst = Burst(self._driver)
         self._pending: list[tuple[str, Sequence[Sequence[Any]]]] = []
         if self._driver.info.server_version >= _HAS_TRANSACTION_TIMEOUT:

@@ -8,6 +8,7 @@ import re
 import threading
 import typing
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import pydantic
@@ -37,18 +38,16 @@ class FunctionTool:
         self,
         function: Callable[..., Any],
         spec: ToolSpec,
+        shape: "_Shape",
         *,
-        model: type[pydantic.BaseModel],
-        output: pydantic.TypeAdapter[Any] | None,
-        invocation: str | None,
         preview: Preview | None,
         spec_for: SpecFor | None,
     ) -> None:
         self._function = function
         self._spec = spec
-        self._model = model
-        self._output = output
-        self._invocation = invocation
+        self._model = shape.model
+        self._output = shape.output
+        self._invocation = shape.invocation
         self._preview = preview
         self._spec_for = spec_for
 
@@ -144,15 +143,12 @@ def tool(
     """
 
     def make(function: Callable[..., Any]) -> FunctionTool:
-        called = name or function.__name__
-        fields, injected, returned = _signature(function, called)
-        model = pydantic.create_model(called, __config__=pydantic.ConfigDict(extra="forbid"), **fields)
-        output = None if returned in _UNCHECKED else pydantic.TypeAdapter(returned)
+        shape = _shape(function, name or function.__name__)
         spec = ToolSpec(
-            name=called,
+            name=name or function.__name__,
             description=description or _summary(function),
-            input_schema=_plain_schema(model.model_json_schema()),
-            output_schema=_plain_schema(output.json_schema(mode="serialization")) if output else None,
+            input_schema=shape.input_schema,
+            output_schema=shape.output_schema,
             risk=RiskClass(risk),
             effects=frozenset(ToolEffect(effect) for effect in effects),
             timeout_s=timeout_s,
@@ -162,17 +158,37 @@ def tool(
             retries=retries,
             approval=approval,
         )
-        return FunctionTool(
-            function,
-            spec,
-            model=model,
-            output=output,
-            invocation=injected,
-            preview=preview,
-            spec_for=spec_for,
-        )
+        return FunctionTool(function, spec, shape, preview=preview, spec_for=spec_for)
 
     return make
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a function takes and gives, from its hints."""
+
+    model: type[pydantic.BaseModel]
+    output: pydantic.TypeAdapter[Any] | None
+    invocation: str | None
+
+    @property
+    def input_schema(self) -> JsonObject:
+        made: JsonObject = _plain_schema(self.model.model_json_schema())
+        return made
+
+    @property
+    def output_schema(self) -> JsonObject | None:
+        if self.output is None:
+            return None
+        made: JsonObject = _plain_schema(self.output.json_schema(mode="serialization"))
+        return made
+
+
+def _shape(function: Callable[..., Any], called: str) -> _Shape:
+    fields, invocation, returned = _signature(function, called)
+    model = pydantic.create_model(called, __config__=pydantic.ConfigDict(extra="forbid"), **fields)
+    output = None if returned in _UNCHECKED else pydantic.TypeAdapter(returned)
+    return _Shape(model, output, invocation)
 
 
 def _signature(function: Callable[..., Any], called: str) -> tuple[dict[str, Any], str | None, Any]:

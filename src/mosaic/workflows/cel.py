@@ -293,6 +293,10 @@ def _reason(error: Exception) -> str:
             "the operation does not fit the types of its operands; nothing is converted by itself: use int(x), "
             "double(x) or string(x)"
         )
+    mixed = re.match(r"Unsupported operation: (.+?)\. CEL|Cannot mix [\w ]+: (.+?)\. ", text)
+    if mixed:
+        operation = mixed[1] or mixed[2]
+        return f"`{operation}` is not possible; nothing is converted by itself: use int(x), double(x) or string(x)"
     unknown = re.fullmatch(r"Undefined variable or function: '(\w+)'", text)
     if unknown:  # the name was checked, so it is the arguments that do not fit
         return f"`{unknown[1]}` does not take what it is given here"

@@ -34,7 +34,7 @@ __all__ = [
 Locate = Callable[[int], tuple[int, int]]
 
 _MAX_TEXT = 1_000_000
-_MAX_PARTS = 200
+_MAX_EXPRESSIONS = 100
 _OPENING = re.compile(r"\$\$\{|\$\{")
 _ENVIRONMENT = "MOSAIC_VALUE_"
 _Made = TypeVar("_Made")
@@ -295,7 +295,7 @@ def parse_template(text: str, file: str, locate: Locate) -> Template:
         CelError: with the offset in `text`.
     """
     parts: list[Part] = []
-    position = 0
+    position = count = 0
     literal = ""
     while found := _OPENING.search(text, position):
         literal += text[position : found.start()]
@@ -306,8 +306,9 @@ def parse_template(text: str, file: str, locate: Locate) -> Template:
         if literal:
             parts.append(Part(literal))
             literal = ""
-        if len(parts) >= _MAX_PARTS:
-            raise CelError(f"a text holds at most {_MAX_PARTS // 2} expressions", found.start(), "split it")
+        count += 1
+        if count > _MAX_EXPRESSIONS:
+            raise CelError(f"a text holds at most {_MAX_EXPRESSIONS} expressions", found.start(), "split it")
         part, position = _expression(text, found.end(), locate)
         parts.append(part)
     literal += text[position:]

@@ -11,7 +11,7 @@ from mosaic.workflows.spelling import nearest
 __all__ = ["bind_inputs", "schema_problems"]
 
 _MAX_PROBLEMS = 50
-_MAX_DEPTH = 50
+_MAX_DEPTH = 100
 _KINDS = {"NoneType": "null", "bool": "a boolean", "int": "a number", "float": "a number", "str": "text", "list": "a list", "dict": "an object"}  # fmt: skip
 _SAID = {
     "minimum": "must be at least {0}",
@@ -40,12 +40,28 @@ def bind_inputs(schema: JsonObject, inputs: JsonObject) -> JsonObject:
     """
     if not isinstance(inputs, dict):
         raise InvalidInput("The inputs are an object: name and value of each input.")
+    if _is_deep(inputs):
+        raise InvalidInput(f"The inputs are nested too deeply: more than {_MAX_DEPTH} levels.")
     bound: JsonObject = _defaults(schema, copy.deepcopy(inputs), schema, 0)
     problems = [*_undeclared(schema, bound), *schema_problems(schema, bound, "inputs")]
     if problems:
         shown = "; ".join(str(problem) for problem in problems[:3])
         raise InvalidInput(f"The inputs are wrong: {shown}", problems=problems)
     return bound
+
+
+def _is_deep(value: object) -> bool:
+    level: list[Any] = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            item
+            for outer in level
+            if isinstance(outer, dict | list)
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _defaults(schema: Any, value: Any, root: JsonObject, depth: int) -> Any:

@@ -10,10 +10,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["KEYWORDS", "MACROS", "Macro", "Member", "Reference", "Scan", "closing_brace", "scan"]
+__all__ = [
+    "KEYWORDS",
+    "MACROS",
+    "TYPE_NAMES",
+    "Macro",
+    "Member",
+    "Reference",
+    "Scan",
+    "closing_brace",
+    "scan",
+]
 
 KEYWORDS = frozenset({"true", "false", "null", "in"})
 MACROS = frozenset({"all", "exists", "exists_one", "existsOne", "map", "filter"})
+
+TYPE_NAMES = frozenset(
+    {"bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"}
+)
+"""What ``type(x)`` gives; not variables."""
 
 _TOKEN = re.compile(
     r"(?P<space>\s+|//[^\n]*)"
@@ -207,6 +222,8 @@ class _Scanner:
     def resolve(
         self, token: Token, path: list[Member], bound: _Bound, loops: tuple[int, ...], *, tested: bool
     ) -> Reference | None:
+        if token.text in TYPE_NAMES and token.text not in bound:
+            return None
         if token.text not in bound:
             return Reference(token.text, token.offset, tuple(path), tested, loops)
         item = bound[token.text]

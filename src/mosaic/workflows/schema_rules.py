@@ -176,7 +176,7 @@ def _target(root: Any, reference: str) -> Any:
         key = token.replace("~1", "/").replace("~0", "~")
         if isinstance(found, dict):
             found = found.get(key)
-        elif isinstance(found, list) and key.isdigit() and int(key) < len(found):
+        elif isinstance(found, list) and re.fullmatch(r"[0-9]{1,9}", key) and int(key) < len(found):
             found = found[int(key)]
         else:
             return None

@@ -3,50 +3,62 @@
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
 
 from mosaic.api.access import App, Caller
+from mosaic.api.schemas import AgentPage, Health, SystemDocument, Validate, Validation
 from mosaic.core.values import JsonObject
 
 __all__ = ["public", "router"]
 
 router = APIRouter()
-public = APIRouter()
+public = APIRouter(tags=["system"])
+_HEALTH: dict[int | str, dict[str, Any]] = {200: {"model": Health}}
 
 
-class Validate(BaseModel):
-    """A workflow bundle to check."""
-
-    model_config = ConfigDict(extra="forbid")
-    bundle: dict[str, Any]
-
-
-@router.get("/agents", summary="List agents with their load", tags=["agents"])
+@router.get(
+    "/agents",
+    summary="List agents with their load",
+    tags=["agents"],
+    response_model=None,
+    responses={200: {"model": AgentPage}},
+)
 async def agents(app: App, ctx: Caller) -> JsonObject:
     """Return the agents and the registry's figures."""
     return await app.operations.agents(ctx)
 
 
-@router.post("/workflows/validate", summary="Check a workflow", tags=["workflows"])
+@router.post(
+    "/workflows/validate",
+    summary="Check a workflow",
+    tags=["workflows"],
+    response_model=None,
+    responses={200: {"model": Validation}},
+)
 async def validate(body: Validate, app: App, ctx: Caller) -> JsonObject:
     """Return every problem of a bundle; an empty list means that it can run."""
     return await app.operations.validate(ctx, body.bundle)
 
 
-@router.get("/system", summary="Show nodes, database and providers", tags=["system"])
+@router.get(
+    "/system",
+    summary="Show nodes, database and providers",
+    tags=["system"],
+    response_model=None,
+    responses={200: {"model": SystemDocument}},
+)
 async def system(app: App, ctx: Caller) -> JsonObject:
     """Return what this installation consists of and how it does."""
     return await app.operations.system(ctx)
 
 
-@public.get("/healthz", summary="Liveness", tags=["system"])
+@public.get("/healthz", summary="Liveness", response_model=None, responses=_HEALTH)
 async def healthz() -> JsonObject:
     """Answer as long as the process serves."""
     return {"status": "ok"}
 
 
-@public.get("/readyz", summary="Readiness", tags=["system"])
+@public.get("/readyz", summary="Readiness", response_model=None, responses=_HEALTH)
 async def readyz(app: App) -> JsonObject:
-    """Answer ok when the database answers too."""
+    """Answer ok when this process takes work and the database answers; else 503."""
     await app.ready()
     return {"status": "ok"}

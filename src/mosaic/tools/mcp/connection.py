@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 import httpx2
-import mcp_types
+import mcp.types as mcp_types
 import pydantic
 from mcp.client.client import Client
 from mcp.shared.exceptions import MCPError

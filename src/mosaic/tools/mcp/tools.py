@@ -4,7 +4,7 @@ import json
 import logging
 import re
 
-import mcp_types
+import mcp.types as mcp_types
 
 from mosaic.core.errors import InvalidDefinition, OutcomeUnknown
 from mosaic.core.values import JsonObject, JsonValue

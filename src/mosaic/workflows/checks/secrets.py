@@ -20,10 +20,15 @@ def find_secrets(document: Document) -> tuple[list[Problem], list[str]]:
     """Return a problem for each secret in a document, and the values to mask in everything said about it."""
     problems: list[Problem] = []
     values: list[str] = []
+    told: set[tuple[int, int]] = set()
     for pointer, key, node in _scalars(document.root):
         text = node.text
         named = key is not None and isinstance(node.value, str) and bool(text) and _held(pointer, key, text)
-        if named or looks_secret(text):
+        place = (node.line, node.column)
+        if (
+            named or looks_secret(text)
+        ) and place not in told:  # an alias stands for one text in several places
+            told.add(place)
             values.append(text)
             what = f"`{key}` holds a secret" if named else "This looks like a secret"
             message = f"{what}; a definition never holds one."

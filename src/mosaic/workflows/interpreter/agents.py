@@ -18,7 +18,7 @@ from mosaic.agents import (
     NeedsApproval,
     outcome_from_json,
 )
-from mosaic.core.errors import Cancelled, LimitExceeded
+from mosaic.core.errors import BudgetExceeded, Cancelled, LimitExceeded
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.engine import Execution, RetryPolicy
 from mosaic.events import NewEvent
@@ -57,12 +57,14 @@ class Assignment:
         specs: the agents that may get it, as this step wants them.
         policies: rules narrower than the agent's own.
         limits: bounds below the agent's own.
+        continues: path of a job that ran out of budget: the first agent goes on with what was said there.
     """
 
     prompt: JsonValue
     specs: Mapping[str, AgentSpec]
     policies: Mapping[str, str]
     limits: AgentLimits
+    continues: str | None = None
 
 
 async def run_agent(step: AgentStep, here: Here) -> JsonValue:
@@ -81,7 +83,9 @@ async def run_agent(step: AgentStep, here: Here) -> JsonValue:
     if step.tools is not None:
         specs[step.agent] = _narrowed(specs[step.agent], step.tools)
     prompt = prompt_of(step, here)
-    work = Assignment(prompt, specs, step.policies or {}, AgentLimits(max_turns=step.max_turns))
+    limits = AgentLimits(max_turns=step.max_turns)
+    continues = here.run.visits_of(here.path).job
+    work = Assignment(prompt, specs, step.policies or {}, limits, continues)
 
     async def attempt(number: int) -> JsonValue:
         base = tried(here.path, tag(here.number, number))
@@ -127,7 +131,7 @@ async def converse(
     agent, context = start, None
     for turn in range(turns):
         path = first_path if turn == 0 and first_path is not None else iteration(child(base, agent), turn)
-        outcome = await _job(here, work, agent, path, context)
+        outcome = await _job(here, work if turn == 0 else replace(work, continues=None), agent, path, context)
         if isinstance(outcome, Completed):
             return outcome.output
         await _journal_handoff(here, path, agent, outcome, turn)
@@ -161,6 +165,7 @@ async def _job(
         "job": _job_json(here, spec, work, context),
         "policies": dict(work.policies),
         "workspace": run.workspace_record,
+        "continues": work.continues,
     }
     execution = run.execution.at(path)
     part = 1
@@ -186,6 +191,9 @@ async def _call(execution: Execution, name: str, payload: JsonObject, run: RunSt
             priority=int(run.options.get("priority", 10)),
             path=execution.path,
         )
+    except BudgetExceeded as error:
+        error.data.setdefault("job", execution.path)
+        raise
     except Cancelled:
         if execution.cancelled.is_set():
             raise

@@ -85,7 +85,8 @@ async def run_for(step: ForStep, here: Here) -> JsonValue:
 def _items(step: ForStep, here: Here) -> list[JsonValue]:
     found = step.items.evaluate(here.scope)
     if isinstance(found, dict):
-        found = [{"key": key, "value": value} for key, value in found.items()]
+        # Sorted: a recorded object does not keep the order of its keys.
+        found = [{"key": key, "value": value} for key, value in sorted(found.items())]
     if not isinstance(found, list):
         raise InvalidInput(
             f"`in` of {here.path!r} gives {type(found).__name__}; it must give a list or an object."

@@ -12,8 +12,7 @@ class Failure(Exception):  # named for what happened, like the errors of the tre
     Attributes:
         error: why.
         step: name of the step that failed, the innermost one.
-        path: its path.
-        at: path of the step of the current block that failed with it (the innermost step or one around it).
+        path: its path; empty for the run as a whole, ``outputs`` for its outputs.
     """
 
     def __init__(self, error: MosaicError, *, step: str, path: str) -> None:
@@ -44,8 +43,9 @@ class Failure(Exception):  # named for what happened, like the errors of the tre
     def as_run_error(self) -> StepFailed:
         """Return the error with which the run ends."""
         reason = self.error
+        where = f"Step {self.path!r} failed: " if self.path not in ("", "outputs") else ""
         return StepFailed(
-            f"Step {self.path!r} failed: {reason.message}",
+            f"{where}{reason.message}",
             hint=reason.hint,
             step=self.path,
             reason=reason.to_json(),

@@ -33,10 +33,12 @@ class Visits:
         failures: how often the step failed there.
         settled: the failure was dealt with around the step (a jump, a catch that goes on): when the block is
             entered again after a failure further out, it stands and the step is not run again.
+        job: path of the agent's job that ran out of budget in the last failure: the next execution goes on with it.
     """
 
     failures: int = 0
     settled: bool = False
+    job: str | None = None
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from mosaic.core.errors import ExpressionFailed
 from mosaic.core.money import Money
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.engine import EffectCall, Outcome, Safety
@@ -48,13 +49,20 @@ class Verdict:
 
 
 def choose(where: Handling, failure: Failure) -> int | None:
-    """Return the position of the first clause that fits; None when none does."""
+    """Return the position of the first clause that fits; None when none does.
+
+    Raises:
+        Failure: if a clause's condition cannot be evaluated.
+    """
     for index, clause in enumerate(where.clauses):
         if clause.on and failure.code not in clause.on:
             continue
         scope = where.frame.scope.new_child({clause.error: failure.variable()})
-        if clause.condition is None or clause.condition.evaluate_bool(scope):
-            return index
+        try:
+            if clause.condition is None or clause.condition.evaluate_bool(scope):
+                return index
+        except ExpressionFailed as error:
+            raise Failure(error, step=failure.step, path=failure.path) from None
     return None
 
 

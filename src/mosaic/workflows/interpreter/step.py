@@ -51,16 +51,18 @@ async def run_step(step: Step, frame: Frame, path: str, previous: JsonValue) -> 
     for undo in record.get("undo", ()):
         frame.undo.add(Undo.from_json(undo))
     if "failed" in record:
+        failure = Failure.from_json(record["failed"])
         visits.failures = here.number
+        visits.job = failure.error.data.get("job") if failure.path == path else None
         _restore(run, record.get("visits", {}))
-        raise Failure.from_json(record["failed"])
+        raise failure
     return Done(record.get("output"), ran="skipped" not in record)
 
 
 def _restore(run: RunState, visits: JsonObject) -> None:
     """Take over what a recorded failure says about the steps inside: they are not entered this time."""
-    for path, (failures, settled) in visits.items():
-        run.visits[path] = Visits(failures, settled=settled)
+    for path, (failures, settled, job) in visits.items():
+        run.visits[path] = Visits(failures, settled=settled, job=job)
 
 
 async def _recorded(here: Here) -> JsonObject | None:
@@ -202,7 +204,7 @@ def _undos(log: UndoLog) -> JsonObject:
 
 def _visits(here: Here) -> JsonObject:
     found = {
-        path: [visits.failures, visits.settled]
+        path: [visits.failures, visits.settled, visits.job]
         for path, visits in here.run.visits.items()
         if visits.failures and inside(path, here.path)
     }

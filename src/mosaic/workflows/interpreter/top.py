@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from mosaic.core.clock import now
-from mosaic.core.errors import ContractViolation, StepFailed, TimedOut
+from mosaic.core.errors import ContractViolation, ExpressionFailed, StepFailed, TimedOut
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.workflows.inputs import schema_problems
 from mosaic.workflows.interpreter.block import run_block
@@ -33,42 +33,37 @@ async def execute(run: RunState, inputs: JsonObject) -> JsonValue:
     frame = Frame(run=run, path="", scope=scope, undo=UndoLog(), previous=inputs)
     # The first effect: it reads the run's record, which every later one is answered from.
     started = await run.execution.effects.remember("started", lambda: now().isoformat())
-    values = await _steps(run, frame, datetime.fromisoformat(str(started)))
-    return _outputs(run, frame, values)
+    return await _finished(run, frame, datetime.fromisoformat(str(started)))
 
 
-async def _steps(run: RunState, frame: Frame, started: datetime) -> dict[str, JsonValue]:
-    """Execute the steps, again and again if the run's `catch` says so; return their outputs by name."""
+async def _finished(run: RunState, frame: Frame, started: datetime) -> JsonValue:
+    """Execute the steps, again and again if the run's `catch` says so, and return the run's outputs."""
     retries: Counter[tuple[str, int]] = Counter()
     failures = 0
     while True:
         values: dict[str, JsonValue] = {}
         try:
-            done = await _in_time(run, frame, values, started)
-            return {**values, "result": done}
+            return _outputs(run, frame, values, await _in_time(run, frame, values, started))
         except Failure as failure:
             failures += 1
             where = Handling(run.definition.catch, "", frame, tag(failures), retries)
             try:
-                then = await _caught(where, failure)
+                if await _caught(where, failure) == "end":
+                    return _outputs(run, frame, values, None)
             except Failure as stands:
                 raise stands.as_run_error() from None
-        if then == "end":
-            return {**values, "result": None}
 
 
 async def _caught(where: Handling, failure: Failure) -> str:
     """Undo what was finished, unless the run goes on, and let the run's `catch` handle the failure."""
     run, log, root = where.frame.run, where.frame.undo, where.frame.root
-    index = choose(where, failure)
-    goes_on = index is not None and where.clauses[index].then == "retry"
-    if not goes_on:
-        await compensate(log, failure, run, root=root)
     try:
+        index = choose(where, failure)
+        if index is None or where.clauses[index].then != "retry":
+            await compensate(log, failure, run, root=root)
         return (await handle(where, failure, run_block)).then
     except Failure as stands:
-        if goes_on:
-            await compensate(log, stands, run, root=root)
+        await compensate(log, stands, run, root=root)  # nothing is left to undo, but where it was to go on
         raise
 
 
@@ -90,21 +85,29 @@ async def _in_time(run: RunState, frame: Frame, values: dict[str, JsonValue], st
         raise Failure(late, step="", path="") from None
 
 
-def _outputs(run: RunState, frame: Frame, values: dict[str, JsonValue]) -> JsonValue:
+def _outputs(run: RunState, frame: Frame, values: dict[str, JsonValue], result: JsonValue) -> JsonValue:
+    """Return the run's outputs; `result` is that of its block.
+
+    Raises:
+        Failure: if they cannot be computed, or do not fit their schema.
+    """
     definition = run.definition
-    if definition.outputs is None:
-        outputs: JsonValue = {"result": values["result"]}
-    else:
-        unfinished: dict[str, JsonValue] = {step.name: None for step in definition.steps}
-        outputs = definition.outputs.evaluate(frame.scope.new_child({**unfinished, **values}))
-    if definition.outputs_schema is not None:
-        problems = schema_problems(definition.outputs_schema, outputs, "outputs")
-        if problems:
-            raise ContractViolation(
-                "The run's outputs do not fit the workflow's `output` schema: "
-                + "; ".join(str(problem) for problem in problems[:5]),
-                problems=[str(problem) for problem in problems],
-            )
+    try:
+        if definition.outputs is None:
+            outputs: JsonValue = {"result": result}
+        else:
+            unfinished: dict[str, JsonValue] = {step.name: None for step in definition.steps}
+            outputs = definition.outputs.evaluate(frame.scope.new_child({**unfinished, **values}))
+    except ExpressionFailed as error:
+        raise Failure(error, step="outputs", path="outputs") from None
+    problems = schema_problems(definition.outputs_schema or {}, outputs, "outputs")
+    if problems:
+        shown = "; ".join(str(problem) for problem in problems[:5])
+        broken = ContractViolation(
+            f"The run's outputs do not fit the workflow's `output` schema: {shown}",
+            problems=[str(problem) for problem in problems],
+        )
+        raise Failure(broken, step="outputs", path="outputs")
     return outputs
 
 

@@ -74,10 +74,10 @@ def read_document(data: bytes, file: str) -> Document:
     try:
         document.text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        row = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
         message = "The file is not UTF-8 text."
-        document.problems.append(Problem(message, file=file, line=line, column=column))
+        document.problems.append(Problem(message, file=file, line=row, column=column))
         return document
     for number, line in enumerate(document.text.split("\n"), 1):
         if len(line) > MAX_LINE:

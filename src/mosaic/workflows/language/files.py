@@ -1,5 +1,6 @@
 """The files of a definition: read from its directory, or from a bundle; never from anywhere else."""
 
+import errno
 import os
 import posixpath
 import stat
@@ -171,4 +172,8 @@ class DiskFiles:
 
 
 def _reason(error: Exception) -> str:
+    if (
+        isinstance(error, RuntimeError) or getattr(error, "errno", None) == errno.ELOOP
+    ):  # by version of Python
+        return "its links go round in a circle"
     return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__

@@ -225,7 +225,9 @@ def _exists(root: Node, fragment: str) -> bool:
     node: Node = root
     for token in fragment[1:].split("/"):
         key = unquote(token).replace("~1", "/").replace("~0", "~")
-        inner = _member(node, int(key) if isinstance(node, ListNode) and key.isdigit() else key)
+        inner = _member(
+            node, int(key) if isinstance(node, ListNode) and re.fullmatch(r"[0-9]{1,9}", key) else key
+        )
         if inner is node:
             return False
         node = inner

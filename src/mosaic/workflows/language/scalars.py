@@ -83,7 +83,7 @@ class Text:
             return ""
         if not node.value and not self.may_be_empty:
             refuse(self, node, reading, pointer)
-        elif self.pattern and not re.fullmatch(self.pattern, node.value):
+        elif self.pattern and not re.fullmatch(self.pattern, node.value, re.ASCII):
             hint = f"for example `{self.example}`" if self.example else None
             if "${" in node.value:
                 hint = "an expression cannot stand here"
@@ -261,7 +261,7 @@ class Duration:
 
 
 _UNITS = ("d", "h", "m", "s", "ms")
-_LOOSE = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|d|h|m|s)[a-z]*", re.IGNORECASE)
+_LOOSE = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|d|h|m|s)[a-z]*", re.IGNORECASE | re.ASCII)
 
 
 def _duration_hint(text: str, reason: str) -> str | None:
@@ -292,13 +292,13 @@ class Dollars:
         """Return the amount."""
         text = node.text if isinstance(node, ScalarNode) and not isinstance(node.value, bool) else ""
         try:
-            amount = Decimal(text) if re.fullmatch(r"\d+(\.\d{1,9})?", text) else None
+            amount = Decimal(text) if re.fullmatch(r"[0-9]+(\.[0-9]{1,9})?", text) else None
         except InvalidOperation:  # too many digits for the context
             amount = None
         if amount is not None and 0 < amount <= 1_000_000_000:
             return Money.usd(amount)
         bare = text.replace("$", "").replace("USD", "").replace(",", "").strip()
-        hint = f"write `{bare}`" if bare != text and re.fullmatch(r"\d+(\.\d+)?", bare) else None
+        hint = f"write `{bare}`" if bare != text and re.fullmatch(r"[0-9]+(\.[0-9]+)?", bare) else None
         refuse(self, node, reading, pointer, hint)
         return ZERO
 

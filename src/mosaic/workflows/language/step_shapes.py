@@ -10,6 +10,7 @@ from mosaic.workflows.expressions import Value
 from mosaic.workflows.language.nodes import ListNode, MapNode, Node, ScalarNode
 from mosaic.workflows.language.reading import Reading, join_pointer, kind_of
 from mosaic.workflows.language.shapes import Key
+from mosaic.workflows.references import TYPE_NAMES
 from mosaic.workflows.spelling import nearest, shown
 from mosaic.workflows.steps import SetStep, Step
 
@@ -35,6 +36,7 @@ RESERVED = frozenset(
         # segments of step paths
         "compensate", "default", "finally",
     }
+    | TYPE_NAMES
 )  # fmt: skip
 NAME = r"[A-Za-z_][A-Za-z0-9_]{0,62}"
 _SEGMENT = re.compile(r"(catch|case)\d+")

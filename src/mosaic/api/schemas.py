@@ -1,0 +1,333 @@
+"""What requests hold and answers look like: the contract that the OpenAPI document publishes.
+
+Answers are what `Operations` returns, sent as they are; a test holds them to these shapes.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "After",
+    "AgentPage",
+    "ApprovalDocument",
+    "ApprovalPage",
+    "ApprovalStatusName",
+    "Approve",
+    "ArtifactPage",
+    "DeadLetterPage",
+    "EventPage",
+    "Fork",
+    "Health",
+    "Id",
+    "Limit",
+    "Reject",
+    "Requeued",
+    "RunDocument",
+    "RunPage",
+    "RunStatusName",
+    "SignalSent",
+    "StartRun",
+    "SystemDocument",
+    "Validate",
+    "Validation",
+]
+
+Id = Annotated[str, Path(min_length=1, max_length=500)]
+Limit = Annotated[int, Query(ge=1, le=500)]
+After = Annotated[int, Query(ge=0, le=2**63 - 1, description="the journal sequence to go on after")]
+RunStatusName = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
+ApprovalStatusName = Literal["pending", "approved", "rejected", "expired"]
+
+
+class Body(BaseModel):
+    """A request body; unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Options(Body):
+    """What the caller of a run may choose."""
+
+    model: str | None = Field(
+        None, description="provider:model for every agent", min_length=1, max_length=200
+    )
+    usd: float | None = Field(
+        None, ge=0, le=1_000_000, allow_inf_nan=False, description="hard budget in dollars"
+    )
+    tokens: int | None = Field(None, ge=0, le=2**53, description="hard budget in tokens")
+    workspace_source: str | None = Field(
+        None, description="folder or git repository on the server, its whole path", max_length=4096
+    )
+    workspace_sources: dict[str, str] | None = Field(
+        None, description="the same for child workflows, by the content hash of their definitions"
+    )
+    priority: int = Field(10, ge=1, le=1000, description="lower starts earlier")
+    run_id: str | None = Field(
+        None, pattern=r"^run_[0-9a-z]{26}$", description="makes a repeated start one start"
+    )
+
+
+class StartRun(Body):
+    """A workflow bundle, as `mosaic run` sends it, with inputs and options."""
+
+    bundle: dict[str, Any] = Field(description="definition and every file it refers to")
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    options: Options = Field(default_factory=Options)
+
+
+class Fork(Body):
+    """Where a new run parts from an old one."""
+
+    from_step: str = Field(min_length=1, max_length=500, examples=["build"])
+    inputs: dict[str, Any] | None = Field(None, description="inputs that replace those of the old run")
+
+
+class Approve(Body):
+    """A yes, perhaps with changed arguments or an answer."""
+
+    note: str | None = Field(None, max_length=4000)
+    arguments: dict[str, Any] | None = Field(None, description="run the tool with these arguments instead")
+    answer: Any = Field(None, description="the answer to a question of a workflow")
+
+
+class Reject(Body):
+    """A no; the agent reads the note."""
+
+    note: str | None = Field(None, max_length=4000)
+
+
+class Validate(Body):
+    """A workflow bundle to check."""
+
+    bundle: dict[str, Any]
+
+
+class Document(BaseModel):
+    """An answer; it holds these fields and no others."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
+
+
+class RunCost(Document):
+    """What a run and its child runs have cost so far."""
+
+    usd: float
+    limit_usd: float | None
+    calls: int = Field(description="answered model calls")
+    tokens: int
+    unpriced_calls: int = Field(description="calls whose price nobody knows; usd does not hold them")
+    scripted: bool = Field(description="some answers came from a script, not from a model")
+
+
+class RunDocument(Document):
+    """A run of a workflow."""
+
+    id: str
+    tenant: str
+    project: str
+    workflow: str
+    version: str
+    definition_hash: str
+    status: RunStatusName
+    inputs: dict[str, Any]
+    options: dict[str, Any]
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    outputs: Any
+    error: dict[str, Any] | None
+    workspace: dict[str, Any] | None = Field(
+        description="path, repository, branch, base_commit, and commit once there is one"
+    )
+    root_run_id: str
+    parent_run_id: str | None
+    forked_from: str | None
+    approvals: list[str] = Field(description="ids of the approvals it waits for")
+    cost: RunCost
+    link: str | None
+
+
+class RunPage(Document):
+    """A page of runs, newest first."""
+
+    items: list[RunDocument]
+    next_cursor: str | None
+
+
+class EventDocument(Document):
+    """One event of the journal."""
+
+    seq: int
+    id: str
+    type: str
+    schema_version: int
+    occurred_at: datetime
+    tenant: str
+    project: str
+    actor: str
+    correlation: str | None
+    causation: str | None
+    run_id: str | None
+    path: str | None
+    data: dict[str, Any]
+
+
+class EventPage(Document):
+    """Events in order; `after` continues the page."""
+
+    items: list[EventDocument]
+    after: int
+
+
+class ApprovalDocument(Document):
+    """A question to a person, and its answer."""
+
+    id: str
+    run_id: str
+    path: str
+    kind: Literal["tool", "ask"]
+    title: str
+    detail: dict[str, Any]
+    roles: list[str]
+    status: ApprovalStatusName
+    requested_by: str
+    requested_at: datetime
+    expires_at: datetime | None
+    on_timeout: Literal["deny", "approve"]
+    decided_by: str | None
+    decided_at: datetime | None
+    note: str | None
+    arguments: dict[str, Any] | None
+    answer: Any
+
+
+class ApprovalPage(Document):
+    """Approvals, oldest first."""
+
+    items: list[ApprovalDocument]
+
+
+class ArtifactDocument(Document):
+    """Something a run kept."""
+
+    id: str
+    run_id: str
+    name: str
+    media_type: str
+    digest: str
+    size_bytes: int
+    created_at: datetime
+
+
+class ArtifactPage(Document):
+    """What a run kept, oldest first."""
+
+    items: list[ArtifactDocument]
+
+
+class AgentDocument(Document):
+    """An agent that has worked here."""
+
+    name: str
+    version: str | None
+    description: str
+    kind: str
+    capabilities: list[str]
+    availability: Literal["online", "busy", "offline", "error"]
+    detail: str | None
+    active: int
+    capacity: int
+    load: float
+    pool: str
+    registered_at: datetime
+    heartbeat_at: datetime
+    affinities: dict[str, list[str]]
+
+
+class AgentFigures(Document):
+    """Figures over all agents."""
+
+    total: int
+    online: int
+    offline: int
+    busy: int
+    error: int
+    average_load: float
+    total_capacity: int
+    utilization: float = Field(description="per cent")
+
+
+class AgentPage(Document):
+    """The agents and the registry's figures."""
+
+    items: list[AgentDocument]
+    metrics: AgentFigures
+
+
+class DeadLetterDocument(Document):
+    """An execution whose process crashed too often."""
+
+    id: str
+    run_id: str
+    handler: str
+    path: str
+    queue: str | None
+    priority: int
+    status: str
+    error_code: str | None
+    attempt: int
+    crashes: int
+    node: str | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+
+
+class DeadLetterPage(Document):
+    """Work that was given up, oldest first."""
+
+    items: list[DeadLetterDocument]
+
+
+class Requeued(Document):
+    """Work that was started again."""
+
+    type: Literal["result"]
+    execution_id: str
+    run_id: str
+    status: Literal["queued"]
+
+
+class SignalSent(Document):
+    """A signal that was delivered."""
+
+    run_id: str
+    signal: str
+
+
+class Validation(BaseModel):
+    """What is wrong with a workflow; nothing when it is valid."""
+
+    model_config = ConfigDict(extra="allow")
+
+    valid: bool
+    name: str | None = None
+    content_hash: str | None = None
+    problems: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class SystemDocument(Document):
+    """What this installation consists of."""
+
+    nodes: list[dict[str, Any]]
+    database: dict[str, str | None]
+    providers: list[dict[str, Any]]
+
+
+class Health(Document):
+    """Alive, or ready."""
+
+    status: Literal["ok"]
