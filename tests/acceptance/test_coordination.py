@@ -40,7 +40,7 @@ async def test_every_process_sees_one_state_follows_it_live_and_finds_it_again(
         told = of(await worker.events(run_id), "workflow.build.finished")
         assert told == [{"from": "another process"}]
     async with installation.open(execute=False) as later:
-        assert [event["type"] for event in await later.events(run_id)] == seen
+        assert [event["type"] for event in await later.events(run_id)][: len(seen)] == seen
 
 
 @pytest.mark.requirement("MAOS-14", "STK-24", "STK-36")

@@ -44,8 +44,8 @@ async def test_every_step_leaves_a_checkpoint_under_the_hash_of_its_content_and_
     assert "first" not in steps, "what came before is kept, not done again"
 
     recorded = await desk.application.journal.recorded(desk.ctx, run["id"])
-    checkpoints = {key: effect.result for key, effect in recorded.items() if key.endswith("#started")}
-    commit = checkpoints["second#started"]
+    checkpoints = {key: effect.result for key, effect in recorded.items() if key.endswith("#checkpoint")}
+    commit = checkpoints["second#checkpoint"]
     git = ["git", "-C", run["workspace"]["repository"]]
     content = subprocess.run([*git, "cat-file", "commit", commit], capture_output=True, check=True).stdout
     assert hashlib.sha1(b"commit %d\0" % len(content) + content).hexdigest() == commit

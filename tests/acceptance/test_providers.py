@@ -15,7 +15,7 @@ from tests.providers.endpoint import Endpoint, json_reply, running_endpoint
 pytestmark = pytest.mark.anyio
 
 ASK = """
-agents: {a: {model: "openai:test-model", instructions: You are a., capabilities: [talk]}}
+agents: {a: {model: "openai:test-model", instructions: You are a.}}
 do: [{one: {agent: a, with: go}}]
 """
 

@@ -53,7 +53,8 @@ class PostgresBus(SharedBus):
     def _hear_until_closed(self, connection: "psycopg.Connection[Any]") -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(connection.fileno(), selectors.EVENT_READ)
-            selector.register(self._stopped, selectors.EVENT_READ)
+            if self._ends is not None:
+                selector.register(self._ends[0], selectors.EVENT_READ)
             while not self._stop.is_set():
                 if not selector.select(_PROBE_S):
                     connection.execute("SELECT 1")  # raises when the server is gone

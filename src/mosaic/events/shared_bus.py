@@ -29,8 +29,8 @@ class SharedBus(LocalBus):
         # Other processes' wakes carry their name; our own we have delivered already.
         self.source = secrets.token_hex(6)
         self._stop = threading.Event()
-        # Readable once we close, for a listener that waits for a socket.
-        self._stopped, self._stopper = socket.socketpair()
+        # One end becomes readable when we close: for a listener that waits for a socket. Made with the thread.
+        self._ends: tuple[socket.socket, socket.socket] | None = None
         self._thread_lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -45,20 +45,20 @@ class SharedBus(LocalBus):
         subscription = super().subscribe(*topics)
         with self._thread_lock:
             if self._thread is None and not self._stop.is_set():
+                self._ends = socket.socketpair()
                 self._thread = threading.Thread(target=self._listen_until_closed, name="bus", daemon=True)
                 self._thread.start()
         return subscription
 
     async def close(self) -> None:
         """Stop listening."""
-        if not self._stop.is_set():
-            self._stop.set()
-            self._stopper.close()
+        self._stop.set()
         with self._thread_lock:
-            thread = self._thread
-        if thread is not None:
+            thread, ends = self._thread, self._ends
+        if thread is not None and ends is not None:
+            ends[1].close()
             await asyncio.to_thread(thread.join)
-        self._stopped.close()
+            ends[0].close()
 
     def _listen_until_closed(self) -> None:
         delay_s = 0.1

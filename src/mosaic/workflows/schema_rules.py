@@ -108,7 +108,7 @@ def _is_right(name: str, value: Any) -> bool:
             and len({*value}) == len(value)
         )
     if name in SCHEMA_LISTS:
-        return value == [True]
+        return bool(value == [True])
     return (name in ("properties", "$defs", "patternProperties") and isinstance(value, dict)) or value is True
 
 

@@ -231,6 +231,8 @@ class ScopeChecks:
             hint = nearest(str(member.key), found.names)
             if hint and not hint.startswith("did"):
                 hint = None  # the message lists them
+            if reference.name == "inputs" and found.position == 0 and hint is None:
+                hint = "declare it in `inputs:` at the top"
             self.reading.complain_in(template, offset + member.offset, f"{found.message}.", hint)
 
     def _unknown(self, name: str, scope: Scope, path: str) -> tuple[str, str | None]:

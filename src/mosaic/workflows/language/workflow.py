@@ -31,7 +31,7 @@ from mosaic.workflows.schemas import Approval, Limits, McpServer, ToolEntry, Wor
 
 __all__ = ["WORKFLOW", "workflow_schema"]
 
-KINDS.update({kind.word: kind for kind in (*ACTIONS, *CONTROLS)})
+KINDS.update({kind.word: kind for kind in (*ACTIONS, *WAITING, *CONTROLS)})
 
 EFFECTS = ("read", "write", "exec", "network", "destructive")
 SCHEMA_ID = "urn:mosaic:schema:workflow:v1"

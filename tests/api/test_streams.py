@@ -1,0 +1,146 @@
+"""Live events: every client sees every event once and in order, however often it is cut off."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import httpx2
+import pytest
+
+from mosaic.api import live
+from mosaic.core.values import JsonObject
+from tests.app.site import WAIT_S, Site, command, database, open_site, settings_of
+
+pytestmark = pytest.mark.anyio
+
+MANY = "do:\n  - all: {for: {each: n, in: '${inputs.items}', parallel: 4}, do: [{one: {set: '${n}'}}]}\n"
+MANY = "inputs: {type: object, properties: {items: {type: array}}}\n" + MANY
+LISTEN = "do:\n  - told: {listen: {signal: go}}\n"
+
+
+async def frames(http: httpx2.AsyncClient, path: str, **options: str) -> AsyncIterator[bytes]:
+    """The frames of a stream, comments included."""
+    headers = {name.replace("_", "-"): value for name, value in options.items()}
+    async with http.stream("GET", path, headers=headers) as response:
+        assert response.status_code == 200, await response.aread()
+        assert response.headers["content-type"].startswith("text/event-stream")
+        rest = b""
+        async for chunk in response.aiter_bytes():
+            *whole, rest = (rest + chunk).split(b"\n\n")
+            for frame in whole:
+                yield frame
+
+
+def parsed(frame: bytes) -> tuple[str, str, JsonObject] | None:
+    """The id, the event's type and its data; None for a comment."""
+    lines = dict(line.split(b": ", 1) for line in frame.split(b"\n") if line and not line.startswith(b":"))
+    if b"data" not in lines:
+        return None
+    return lines[b"id"].decode(), lines[b"event"].decode(), json.loads(lines[b"data"])
+
+
+async def test_a_client_that_is_cut_off_twenty_times_sees_every_event_once(site: Site, http: httpx2.AsyncClient) -> None:
+    run = await site.start("many", MANY, inputs={"items": list(range(40))})
+    seen: list[JsonObject] = []
+    last, cuts = "", 0
+    async with asyncio.timeout(WAIT_S):
+        while not seen or seen[-1]["type"] != "run.succeeded":
+            taken = 0
+            headers = {"Last_Event_ID": last} if last else {}
+            async with aclosing(frames(http, f"/runs/{run['id']}/events/stream", **headers)) as stream:
+                async for frame in stream:
+                    if (event := parsed(frame)) is None:
+                        continue
+                    last = event[0]
+                    seen.append(event[2])
+                    taken += 1
+                    if event[1] == "run.succeeded" or (taken == 3 and cuts < 20):
+                        break
+            cuts += 1
+    assert cuts >= 20
+    journal = await site.events(run["id"])
+    assert seen == journal[: len(seen)]
+
+
+async def test_after_wins_over_the_last_event_id(site: Site, http: httpx2.AsyncClient) -> None:
+    run = await site.finish((await site.start("after", "do:\n  - a: {set: 1}\n"))["id"])
+    journal = await site.events(run["id"])
+    path = f"/runs/{run['id']}/events/stream?after={journal[1]['seq']}"
+    async with asyncio.timeout(WAIT_S), aclosing(frames(http, path, Last_Event_ID="0")) as stream:
+        async for frame in stream:
+            if (event := parsed(frame)) is not None:
+                assert event[2] == journal[2]
+                break
+
+
+@pytest.mark.parametrize("value", ["x", "-1", "²", "9" * 30])
+async def test_a_last_event_id_that_is_none_is_refused(http: httpx2.AsyncClient, value: str) -> None:
+    answer = await http.get("/events/stream", headers={b"Last-Event-ID": value.encode()})
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "invalid_input"
+
+
+async def test_the_stream_and_the_command_line_read_the_same_journal(site: Site, http: httpx2.AsyncClient) -> None:
+    run = await site.finish((await site.start("same", MANY, inputs={"items": ["line\u2028break", "b\x85c", 3]}))["id"])
+    streamed: list[JsonObject] = []
+    path = f"/runs/{run['id']}/events/stream"
+    async with asyncio.timeout(WAIT_S), aclosing(frames(http, path)) as stream:
+        async for frame in stream:
+            if (event := parsed(frame)) is not None:
+                streamed.append(event[2])
+                if event[1] == "run.succeeded":
+                    break
+    status, out, err = await command("runs", "watch", run["id"], "--json", home=site.application.settings.home)
+    assert status == 0, err
+    lines = [json.loads(line) for line in out.split("\n") if line]
+    assert lines[:-1] == streamed
+    assert lines[-1]["type"] == "result"
+    assert all("\u2028" not in line and "\x85" not in line for line in out.splitlines())
+
+
+async def test_the_stream_of_everything_has_the_events_of_every_run(site: Site, http: httpx2.AsyncClient) -> None:
+    before = (await http.get("/events", params={"limit": 500})).json()["after"]
+    runs = [(await site.start("everything", "do:\n  - a: {set: 1}\n"))["id"] for _ in range(2)]
+    ended: set[str] = set()
+    async with asyncio.timeout(WAIT_S), aclosing(frames(http, f"/events/stream?after={before}")) as stream:
+        async for frame in stream:
+            if (event := parsed(frame)) is not None and event[1] == "run.succeeded":
+                ended.add(event[2]["run_id"])
+                if ended >= set(runs):
+                    break
+
+
+async def test_a_quiet_stream_is_kept_alive(
+    site: Site, http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_KEEPALIVE_S", 0.05)
+    run = await site.start("quiet", LISTEN)
+    await site.happened(run["id"], "step.started")
+    async with asyncio.timeout(WAIT_S), aclosing(frames(http, f"/runs/{run['id']}/events/stream")) as stream:
+        async for frame in stream:
+            if frame == b": keep-alive":
+                break
+    await site.client.cancel(run["id"])
+
+
+async def test_a_server_that_stops_ends_its_streams_at_once(request: pytest.FixtureRequest, tmp_path) -> None:
+    stopped = asyncio.Event()
+
+    async def listen(site: Site) -> None:
+        async with aclosing(site.follow(None)) as events:
+            async for _ in events:
+                stopped.set()
+
+    with database(request, "sqlite", tmp_path) as url:
+        async with asyncio.timeout(WAIT_S):
+            async with open_site(settings_of(tmp_path / "home", url), tmp_path, http=True) as site:
+                run = await site.start("stopped", LISTEN)
+                await site.happened(run["id"], "step.started")
+                listener = asyncio.create_task(listen(site))
+                await stopped.wait()
+                began = asyncio.get_running_loop().time()
+            # Two seconds is what the server gives to connections that do not end by themselves.
+            assert asyncio.get_running_loop().time() - began < 60
+            listener.cancel()
+            await asyncio.gather(listener, return_exceptions=True)
