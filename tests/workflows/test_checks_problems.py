@@ -214,7 +214,7 @@ do:
 do:
   - a: {set: "${inputs.goal}"}
 """,
-        ("5:24: `inputs` has no field `goal`.",),
+        ("5:24: `inputs` has no field `goal`. (declare it in `inputs:` at the top)",),
     ),
     Broken(
         "a variable of the shell",

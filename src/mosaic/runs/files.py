@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from mosaic.agents import AgentSpec
+from mosaic.tools.builtin import BUILTINS
 from mosaic.workflows import Definition
-from mosaic.workflows.checks.names import BUILTIN_TOOLS
-from mosaic.workflows.checks.scope import inner_blocks
 from mosaic.workflows.schemas import RunStep, Step, ToolEntry, ToolStep, ValidateStep
 
 __all__ = ["needs_files"]
+
+_FILE_TOOLS = frozenset(tool.spec.name for tool in BUILTINS)
+_INNER = ("do", "branches", "finally_", "default", "compensate")
 
 
 def needs_files(definition: Definition) -> bool:
@@ -25,8 +27,16 @@ def needs_files(definition: Definition) -> bool:
 def _all(block: tuple[Step, ...]) -> Iterator[Step]:
     for step in block:
         yield step
-        for inner in inner_blocks(step):
+        for inner in _blocks(step):
             yield from _all(inner)
+
+
+def _blocks(step: Step) -> Iterator[tuple[Step, ...]]:
+    """Yield every block inside a step, those of its clauses too."""
+    for name in _INNER:
+        yield getattr(step, name, None) or ()
+    for clause in (*getattr(step, "cases", ()), *step.catch):
+        yield clause.do
 
 
 def _acts_on_files(step: Step, definition: Definition) -> bool:
@@ -34,18 +44,18 @@ def _acts_on_files(step: Step, definition: Definition) -> bool:
         return True
     if isinstance(step, ValidateStep):
         return any(check.kind == "run" or check.file is not None for check in step.checks)
-    return isinstance(step, ToolStep) and (step.tool in BUILTIN_TOOLS or step.tool in _narrowed(definition))
+    return isinstance(step, ToolStep) and (step.tool in _FILE_TOOLS or step.tool in _narrowed(definition))
 
 
 def _narrowed(definition: Definition) -> set[str]:
     """Return the names under which the definition offers a built-in tool with rules of its own."""
     known = (entry for entry in definition.tools.values() if entry.source == "known")
-    return {entry.name for entry in known if (entry.tool or entry.name) in BUILTIN_TOOLS}
+    return {entry.name for entry in known if (entry.tool or entry.name) in _FILE_TOOLS}
 
 
 def _works_on_files(agent: AgentSpec) -> bool:
     return agent.kind == "acp" or any(
-        fnmatchcase(name, wanted) for wanted in agent.tools for name in BUILTIN_TOOLS
+        fnmatchcase(name, wanted) for wanted in agent.tools for name in _FILE_TOOLS
     )
 
 

@@ -34,7 +34,7 @@ from mosaic.workflows.language.shapes import (
 from mosaic.workflows.language.step_shapes import Kind
 from mosaic.workflows.step_base import Retry
 
-__all__ = ["ACTIONS", "AGENT_NAME", "LINK", "ROLES", "TOOL_NAME", "WITH", "waits"]
+__all__ = ["ACTIONS", "AGENT_NAME", "TOOL_NAME", "WITH"]
 
 DEFAULT_TIMEOUT_S = 30.0
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from mosaic.core.values import JsonObject
 from mosaic.workflows.expressions import Template
-from mosaic.workflows.language.action_kinds import ACTIONS, ROLES, TOOL_NAME, waits
+from mosaic.workflows.language.action_kinds import ACTIONS, TOOL_NAME
 from mosaic.workflows.language.agent_entries import Agents
 from mosaic.workflows.language.common_keys import SCHEMA, TEXT_OR_SECRET, WORKFLOW_CATCH
 from mosaic.workflows.language.control_kinds import CONTROLS
@@ -27,6 +27,7 @@ from mosaic.workflows.language.shapes import (
     Whole,
 )
 from mosaic.workflows.language.step_shapes import KINDS, StepList, step_schema
+from mosaic.workflows.language.waiting_kinds import ROLES, WAITING, waits
 from mosaic.workflows.schemas import Approval, Limits, McpServer, ToolEntry, WorkspaceEntry
 
 __all__ = ["WORKFLOW", "workflow_schema"]
