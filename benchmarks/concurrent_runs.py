@@ -213,11 +213,15 @@ async def main(options: argparse.Namespace) -> int:
 
 
 def parsed() -> Any:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--only", default="model,approval,agent", help="which loads, by what they wait for")
     parser.add_argument("--many", type=int, default=1000, help="runs of the large loads")
-    parser.add_argument("--profile", help="write a cProfile of each node to this file with the load's name added")
+    parser.add_argument(
+        "--profile", help="write a cProfile of each node to this file with the load's name added"
+    )
     parser.add_argument("--check", action="store_true", help="exit with status 1 when a bound is missed")
     options = parser.parse_args()
     options.only = options.only.split(",")

@@ -127,7 +127,9 @@ async def kill_nodes(storm: Storm, kills: int, *, nodes: int, longest_s: float) 
             await storm.fleet.spawn()
         if number % 10 == 0 or number == kills:
             done = len(storm.accepted) - len(storm.open)
-            note(f"{number} kills ({starting} while starting), {done} runs done, {time.monotonic() - began:.0f} s")
+            note(
+                f"{number} kills ({starting} while starting), {done} runs done, {time.monotonic() - began:.0f} s"
+            )
     storm.problems += [line for line in storm.fleet.deaths if f"status {FENCED}" not in line]
 
 
@@ -156,7 +158,9 @@ async def reference(site: Site, recorder: Recorder) -> list[Final]:
         return finals
 
 
-async def storm_of(site: Site, recorder: Recorder, options: argparse.Namespace, wanted: list[Final]) -> list[str]:
+async def storm_of(
+    site: Site, recorder: Recorder, options: argparse.Namespace, wanted: list[Final]
+) -> list[str]:
     """Run the storm, print its figures, and return what went wrong."""
     async with site.observe() as application:
         recorder.database, recorder.ctx = application.database, site.ctx
@@ -285,16 +289,27 @@ async def main(options: argparse.Namespace) -> int:
 
 
 def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
-    parser.add_argument("--seed", type=int, default=None, help="of the moments and victims; random by default")
+    parser.add_argument(
+        "--seed", type=int, default=None, help="of the moments and victims; random by default"
+    )
     parser.add_argument("--runs", type=int, default=6, help="runs in flight")
     parser.add_argument("--nodes", type=int, default=None, help="nodes at once; 1 on SQLite, 2 on PostgreSQL")
-    parser.add_argument("--longest", type=float, default=3.0, help="longest time between two kills, in seconds")
-    parser.add_argument("--settle", type=float, default=300.0, help="seconds for the runs to end after the last kill")
     parser.add_argument(
-        "--max-recoveries", type=int, default=100, help="crashes in a row without progress before a dead letter"
+        "--longest", type=float, default=3.0, help="longest time between two kills, in seconds"
+    )
+    parser.add_argument(
+        "--settle", type=float, default=300.0, help="seconds for the runs to end after the last kill"
+    )
+    parser.add_argument(
+        "--max-recoveries",
+        type=int,
+        default=100,
+        help="crashes in a row without progress before a dead letter",
     )
     parser.add_argument("--keep", action="store_true", help="leave the data behind")
     options = parser.parse_args()

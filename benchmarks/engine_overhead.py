@@ -90,7 +90,9 @@ def measure(command: list[str]) -> Figures:
     return Figures(line["wall_s"] / line["steps"], line["cpu_s"] / line["steps"])
 
 
-def round_of(database: str, steps: int, scratch: Path, server: str | None, peer: Path | None, number: int) -> dict[str, Figures]:
+def round_of(
+    database: str, steps: int, scratch: Path, server: str | None, peer: Path | None, number: int
+) -> dict[str, Figures]:
     def target(name: str) -> str:
         return fresh_postgres(server, f"{name}_{number}") if server else str(scratch / f"{name}_{number}.db")
 
@@ -107,7 +109,14 @@ def round_of(database: str, steps: int, scratch: Path, server: str | None, peer:
     }
     if peer:
         for mode, name in zip(("sync", "async"), LANGGRAPH, strict=True):
-            command = [str(peer), script("langgraph_nodes"), database, target(f"langgraph_{mode}"), str(steps), mode]
+            command = [
+                str(peer),
+                script("langgraph_nodes"),
+                database,
+                target(f"langgraph_{mode}"),
+                str(steps),
+                mode,
+            ]
             figures[name] = measure(command)
     return figures
 
@@ -115,7 +124,8 @@ def round_of(database: str, steps: int, scratch: Path, server: str | None, peer:
 def report(database: str, rounds: list[dict[str, Figures]]) -> dict[str, Figures]:
     medians = {
         name: Figures(
-            statistics.median(r[name].wall_s for r in rounds), statistics.median(r[name].cpu_s for r in rounds)
+            statistics.median(r[name].wall_s for r in rounds),
+            statistics.median(r[name].cpu_s for r in rounds),
         )
         for name in rounds[0]
     }
@@ -133,7 +143,9 @@ def report(database: str, rounds: list[dict[str, Figures]]) -> dict[str, Figures
 def misses(database: str, medians: dict[str, Figures]) -> list[str]:
     ours, found = medians[MOSAIC], []
     if ours.wall_s > 3 * medians[BARE].wall_s:
-        found.append(f"{database}: a journaled effect costs {ours.wall_s / medians[BARE].wall_s:.2f} bare commits, more than 3")
+        found.append(
+            f"{database}: a journaled effect costs {ours.wall_s / medians[BARE].wall_s:.2f} bare commits, more than 3"
+        )
     for name in LANGGRAPH:
         if name in medians:
             if ours.wall_s >= medians[name].wall_s:
@@ -144,7 +156,9 @@ def misses(database: str, medians: dict[str, Figures]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--database", choices=["sqlite", "postgres", "all"], default="all")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=5)
@@ -157,7 +171,8 @@ def main() -> None:
             scratch = Path(folder)
             server = stack.enter_context(postgres_server(scratch / "pg")) if database == "postgres" else None
             rounds = [
-                round_of(database, options.steps, scratch, server, peer, number) for number in range(options.rounds)
+                round_of(database, options.steps, scratch, server, peer, number)
+                for number in range(options.rounds)
             ]
             missed += misses(database, report(database, rounds))
     if not peer:

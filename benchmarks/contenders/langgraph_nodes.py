@@ -32,12 +32,17 @@ def graph(function: Any, checkpointer: Any) -> Any:
     made = StateGraph(State)
     made.add_node("step", function)
     made.add_edge(START, "step")
-    made.add_conditional_edges("step", lambda state: "step" if state["number"] < state["count"] else END, ["step", END])
+    made.add_conditional_edges(
+        "step", lambda state: "step" if state["number"] < state["count"] else END, ["step", END]
+    )
     return made.compile(checkpointer=checkpointer)
 
 
 def options(thread: str, steps: int) -> dict[str, Any]:
-    return {"config": {"configurable": {"thread_id": thread}, "recursion_limit": steps + 10}, "durability": "sync"}
+    return {
+        "config": {"configurable": {"thread_id": thread}, "recursion_limit": steps + 10},
+        "durability": "sync",
+    }
 
 
 def report(steps: int, wall: float, cpu: float) -> None:

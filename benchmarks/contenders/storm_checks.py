@@ -12,7 +12,7 @@ import sqlalchemy
 from mosaic.app.build import Application
 from mosaic.core.context import Context
 
-__all__ = ["Final", "broken_rules", "differences", "final_of", "figures_of"]
+__all__ = ["Final", "broken_rules", "differences", "figures_of", "final_of"]
 
 _STORY = (
     "run.created", "run.started", "run.workspace", "run.committed", "run.succeeded",
@@ -99,9 +99,7 @@ class Final:
     heard: frozenset[str] = frozenset()
 
 
-async def final_of(
-    application: Application, ctx: Context, run_id: str, heard: dict[str, set[str]]
-) -> Final:
+async def final_of(application: Application, ctx: Context, run_id: str, heard: dict[str, set[str]]) -> Final:
     """Read how a run and its child runs ended."""
     run = await application.runs.get(ctx, run_id)
     workspace: dict[str, Any] = run.workspace or {}
@@ -145,7 +143,9 @@ def differences(wanted: Final, found: Final) -> list[str]:
     for (path, event), count in ((found.story - wanted.story) + (wanted.story - found.story)).items():
         key = (path, event)
         if count:
-            told.append(f"{event} at {path or 'the run'}: {found.story[key]} times and not {wanted.story[key]}")
+            told.append(
+                f"{event} at {path or 'the run'}: {found.story[key]} times and not {wanted.story[key]}"
+            )
     return told
 
 

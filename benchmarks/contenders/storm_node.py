@@ -12,6 +12,7 @@ import os
 from typing import Any
 
 from contenders.storm_tool import record
+
 from mosaic.app.build import build
 from mosaic.app.settings import Settings
 from mosaic.core.context import Actor, Context

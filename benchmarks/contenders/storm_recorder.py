@@ -79,7 +79,9 @@ class Recorder:
         about = {key: values[0] for key, values in parse_qs(address.query).items()} if method == "GET" else {}
         about = about or json.loads(body)
         run, route = str(about["run"]), address.path.strip("/")
-        async with self._turn:  # in the order of their coming, so that none is judged by what came of a later one
+        async with (
+            self._turn
+        ):  # in the order of their coming, so that none is judged by what came of a later one
             self.calls[route] += 1
             async with self.database.transaction(read_only=True) as tx:
                 rows = await tx.rows(_EFFECTS.bindparams(tenant=self.ctx.tenant, run=run))
@@ -104,7 +106,9 @@ class Recorder:
         if status in ("done", "failed"):
             self.violations.append(f"{run}: {what} was called again although its effect is {status}")
         if self._count(key, route) and route == "push":
-            self.violations.append(f"{run}: {what} was sent twice under one key although it is not safe to repeat")
+            self.violations.append(
+                f"{run}: {what} was sent twice under one key although it is not safe to repeat"
+            )
         if route == "push" and status is None:
             self.violations.append(f"{run}: {what} was sent before its intent was recorded")
         self.heard[run].add(what)

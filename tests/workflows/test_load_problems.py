@@ -97,7 +97,7 @@ do:
   - a: {<<: {set: 1}}
 """,
         (
-            "5:8: This step does not say what it does. (one of agent, tool, run, validate, ask, workflow, http, emit, listen, wait, set, for, while, fork, switch, try, handoff, vote, do)",
+            "5:8: This step does not say what it does. (one of agent, tool, run, validate, workflow, http, set, ask, listen, wait, emit, for, while, fork, switch, try, handoff, vote, do)",
             "5:9: Merge keys (`<<`) are not part of YAML 1.2. (repeat the keys, or use an alias)",
         ),
     ),
@@ -245,8 +245,8 @@ do:
   - b: {}
 """,
         (
-            "5:8: This step does not say what it does. (one of agent, tool, run, validate, ask, workflow, http, emit, listen, wait, set, for, while, fork, switch, try, handoff, vote, do)",
-            "6:8: This step does not say what it does. (one of agent, tool, run, validate, ask, workflow, http, emit, listen, wait, set, for, while, fork, switch, try, handoff, vote, do)",
+            "5:8: This step does not say what it does. (one of agent, tool, run, validate, workflow, http, set, ask, listen, wait, emit, for, while, fork, switch, try, handoff, vote, do)",
+            "6:8: This step does not say what it does. (one of agent, tool, run, validate, workflow, http, set, ask, listen, wait, emit, for, while, fork, switch, try, handoff, vote, do)",
         ),
     ),
     Broken(
