@@ -55,7 +55,7 @@ DO $$ DECLARE found record; BEGIN
     WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND tablename <> 'storm_writer'
   LOOP
     EXECUTE format('CREATE TRIGGER storm_note AFTER INSERT OR UPDATE OR DELETE ON %I.%I '
-      'FOR EACH STATEMENT EXECUTE FUNCTION storm_note()', found.schemaname, found.tablename);
+      'FOR EACH ROW EXECUTE FUNCTION storm_note()', found.schemaname, found.tablename);
   END LOOP;
 END $$;
 """
