@@ -112,12 +112,14 @@ def test_one_machine_runs_a_team_with_sqlite_in_its_folder_and_asks_nobody_else(
         "        open(__file__ + '.caught', 'a').write(str(details[0]) + '\\n')\n"
         "        raise OSError('no name service')\n"
         "sys.addaudithook(no_way_out)\n"
+        "open(__file__ + '.on', 'w').close()\n"
     )
     path = os.pathsep.join([str(guard), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     done = mosaic(tmp_path, "run", EXAMPLES / "hello-team", "--json", PYTHONPATH=path)
     result = json.loads(done.stdout.splitlines()[-1])
     assert (result["type"], result["status"]) == ("result", "succeeded")
     assert (tmp_path / ".mosaic" / "mosaic.db").is_file()
+    assert list(guard.glob("*.on")), "the guard was not there"
     assert not list(guard.glob("*.caught")), "something tried to reach another machine"
     again = mosaic(tmp_path, "runs", "show", result["run_id"], "--json")
     assert json.loads(again.stdout)["outputs"] == result["outputs"]

@@ -139,7 +139,7 @@ class Application:
         )
         workflow = WorkflowHandler(services)
         self.engine.register("workflow", workflow)
-        self.engine.register("agent", AgentHandler(services, runner))
+        self.engine.register("agent", AgentHandler(services, runner, conversations=self.conversations))
         self.engine.register(
             HANDLER,
             RunHandler(
