@@ -1,13 +1,14 @@
 """Tools: risk classes, approvals, and the checks before and after every call."""
 
 import asyncio
+import sys
 from typing import Any
 
 import pytest
 
 from mosaic.core.errors import Conflict, Unavailable
 from mosaic.tools import Invocation
-from tests.acceptance.installation import Desk, Installation, of, offered, reason
+from tests.acceptance.installation import ROOT, Desk, Installation, of, offered, reason
 from tests.agents.script import ScriptedModel, call, says, texts
 from tests.providers.endpoint import Endpoint, json_reply
 
@@ -395,3 +396,36 @@ outputs: {text: "${read.content}", found: "${search}", files: "${list}"}
     assert "src/a.py" in str(run["outputs"]["found"])
     assert "src" in str(run["outputs"]["files"])
     assert "old.txt" not in str(run["outputs"]["files"])
+
+
+@pytest.mark.requirement("STK-07", "STK-11", "STK-53")
+async def test_agents_use_tools_of_an_mcp_server_and_functions_of_their_own_under_the_same_rules(
+    desk: Desk, installation: Installation, model: ScriptedModel
+) -> None:
+    server = ROOT / "tests" / "tools" / "mcp_servers" / "sdk_server.py"
+    folder = installation.workflow(
+        f"""
+tools:
+  sums: {{mcp: {{command: ["{sys.executable}", "{server}"], trust_annotations: true}}, tool: "*"}}
+  shout: {{python: "functions.py:shout"}}
+agents: {{solo: {{model: "openai:test-model", instructions: Use them., tools: ["sums.add", shout]}}}}
+do: [{{work: {{agent: solo, with: go}}}}]
+""",
+        functions_py="from mosaic.tools import tool\n\n"
+        '@tool(risk="financial")\ndef shout(text: str) -> str:\n    "Shout."\n    return text.upper()\n',
+    )
+    model.will(
+        says(None, call("sums__add", {"a": 2, "b": 3})), says(None, call("shout", {"text": "hi"})), says("Done.")
+    )
+    run_id = await desk.start(folder)
+    asked = await desk.asked(run_id)
+    assert asked["detail"]["tool"] == "shout"
+    await desk.operations.decide(desk.ctx, asked["id"], {"approve": True})
+    assert (await desk.ended(run_id))["status"] == "succeeded"
+    called = of(await desk.events(run_id), "tool.called")
+    assert [(data["tool"], data["risk"]) for data in called] == [
+        ("sums.add", "read_only"),
+        ("shout", "financial"),
+    ]
+    assert "5" in str(called[0]["result"])
+    assert called[1]["result"] == "HI"

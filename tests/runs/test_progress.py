@@ -54,3 +54,15 @@ def test_an_answered_ask_is_no_longer_waited_for() -> None:
 def test_a_step_named_like_the_beginning_of_another_does_not_contain_it() -> None:
     progress = fold(("step.started", "code", {}), ("step.started", "codex", {}))
     assert progress.leaves == {"code", "codex"}
+
+
+def test_a_step_that_ends_takes_what_is_inside_along() -> None:
+    progress = fold(
+        ("step.started", "race", {}),
+        ("step.started", "race/slow", {}),
+        ("approval.requested", "race/slow", {"approval": "apr_1"}),
+        ("step.completed", "race", {}),
+        ("step.started", "next", {}),
+    )
+    assert progress.leaves == {"next"}
+    assert not progress.pending

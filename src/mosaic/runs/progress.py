@@ -33,7 +33,9 @@ class RunProgress:
         if kind == "step.started":
             self.active.add(path)
         elif kind in _END:
-            self.active.discard(path)
+            # What ends takes everything inside along, also what a crash kept from saying so itself.
+            self.active = {other for other in self.active if other != path and not _inside(other, path)}
+            self.pending = {key: at for key, at in self.pending.items() if not _inside(at, path)}
             self.done += 1
         elif kind == "approval.requested":
             self.pending[str(event["data"].get("approval", ""))] = path
