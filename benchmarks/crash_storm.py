@@ -16,7 +16,9 @@ were accepted must finish. Then:
     python benchmarks/crash_storm.py --kills 200 --database sqlite|postgres [--seed 1] [--runs 6] [--nodes 2]
 
 Exits with status 1 when anything of this does not hold. Nodes are forked from a process that has imported everything:
-the kills hit what a start does to the data, not Python's import of modules.
+the kills hit what a start does to the data, not Python's import of modules. `--max-recoveries` is set high, because
+chance may kill a node several times before an execution gets anywhere, which is otherwise a dead letter; the most
+crashes in a row that any execution had without progress are printed.
 """
 
 import argparse
@@ -315,6 +317,7 @@ def parsed() -> argparse.Namespace:
     options = parser.parse_args()
     options.seed = random.randrange(10**6) if options.seed is None else options.seed
     options.nodes = options.nodes or (1 if options.database == "sqlite" else 2)
+    options.longest = options.longest or (3.0 if options.database == "sqlite" else 4.0)
     if options.database == "sqlite" and options.nodes != 1:
         parser.error("on SQLite one process has the data")
     return options

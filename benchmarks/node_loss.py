@@ -2,7 +2,8 @@
 
 Killed: a node gets runs that tick and talk to a scripted model all the time, and is killed -9. Measured is the time
 from the moment its lease ran out (its last heartbeat plus the lease, on the database's clock) to the first thing that
-the other node did in each of its runs. It must be at most 5 s. The time from the kill is shown, too.
+the other node did in each of its runs. It must be at most 5 s; it is negative when the others noticed before the lease ended,
+which they may, because the database sees the sessions of a killed process end. The time from the kill is shown, too.
 
 Frozen: the same with SIGSTOP; when the other node has all its runs, SIGCONT. The frozen node must write nothing more
 and end with status 75. Each node has a database role of its own, so that triggers on every table, MosAIc's and DBOS',

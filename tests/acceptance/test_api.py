@@ -240,7 +240,7 @@ def test_every_route_of_the_api_refuses_who_does_not_show_the_owners_token(serve
         assert foreign.status_code == 421
 
 
-@pytest.mark.requirement("ENT-13", "ENT-84", "STK-15", "STK-36", "MOZ-03", "MAOS-14")
+@pytest.mark.requirement("ENT-13", "STK-15", "STK-36", "MOZ-03", "MAOS-14")
 def test_events_arrive_live_and_a_client_that_is_cut_off_misses_nothing_and_sees_nothing_twice(
     server: Server,
 ) -> None:

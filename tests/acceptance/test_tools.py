@@ -253,7 +253,7 @@ async def test_a_tool_that_hangs_is_stopped_after_its_time_which_is_30_seconds_u
     assert stopped.is_set()
 
 
-@pytest.mark.requirement("MOZ-36")
+@pytest.mark.requirement("MOZ-36", "MAOS-11")
 async def test_a_command_that_hangs_is_stopped_after_its_time_which_is_300_seconds_unless_told(
     desk: Desk, installation: Installation
 ) -> None:
@@ -350,7 +350,7 @@ async def test_every_call_is_on_record_with_who_what_when_on_what_and_with_what_
     assert data["duration_ms"] >= 0
 
 
-@pytest.mark.requirement("MOZ-41", "ENT-47", "ENT-65", "MOZ-130")
+@pytest.mark.requirement("MOZ-41", "ENT-47", "ENT-65", "MOZ-130", "ORC-73")
 async def test_tokens_are_accounted_for_by_run_project_agent_and_model(
     desk: Desk, installation: Installation, model: ScriptedModel
 ) -> None:

@@ -287,7 +287,7 @@ do:
     assert calls == ["before", "after before now"]
 
 
-@pytest.mark.requirement("MOZ-01", "MOZ-02")
+@pytest.mark.requirement("MOZ-01", "MOZ-02", "ENT-10")
 async def test_the_runtime_knows_no_workflow_by_name_and_runs_whatever_is_declared(
     desk: Desk, installation: Installation
 ) -> None:
@@ -306,3 +306,33 @@ outputs: {checked: "${check.stdout}"}
     assert run["workspace"]["commit"]
     child = installation.workflow("do: [{one: {set: 2}}]\n")
     assert (await desk.run(child))["outputs"] == {"result": 2}
+
+
+@pytest.mark.requirement("MOZ-55", "MOZ-61", "MOZ-62", "MOZ-63", "MOZ-80")
+async def test_what_a_run_made_is_checked_by_its_tests_and_by_the_schemas_of_its_files(
+    desk: Desk, installation: Installation
+) -> None:
+    folder = installation.workflow(
+        """
+inputs: {type: object, properties: {port: {type: string}}}
+workspace: {source: repo/}
+do:
+  - make: {tool: files.write, with: {path: config.yaml, content: "port: ${inputs.port}\\n"}}
+  - check:
+      validate:
+        - {name: tests, run: "python -m pytest -q -p no:cacheprovider"}
+        - {name: shape, schema: schema.json, file: config.yaml}
+""",
+        schema_json='{"type": "object", "required": ["port"], "properties": {"port": {"type": "integer"}}}',
+    )
+    (folder / "repo").mkdir()
+    test = "def test_port():\n    print('looking at the port')\n    assert open('config.yaml').read() == 'port: 80\\n'\n"
+    (folder / "repo" / "test_config.py").write_text(test)
+    good = await desk.run(folder, {"port": "80"})
+    assert good["status"] == "succeeded", good["error"]
+    bad = await desk.run(folder, {"port": "many"})
+    assert reason(bad) == "contract_violation"
+    told = json.dumps(bad["error"])
+    assert "tests" in told
+    assert "looking at the port" in told, "what the tests printed"
+    assert "'many' is not of type 'integer'" in told

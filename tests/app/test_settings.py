@@ -46,7 +46,7 @@ def test_every_wrong_key_is_named_with_the_nearest_right_one(tmp_path: Path) -> 
     [
         "providers: {openai: {api_key: hunter2hunter2}}",
         "storage: {url: 'postgresql://mosaic:hunter2hunter2@db/mosaic'}",
-        "tenant: sk-ant-REDACTED",
+        "project: sk-ant-" + "a1b2" * 8,
     ],
 )
 def test_a_secret_in_the_file_is_refused_and_never_shown(tmp_path: Path, text: str) -> None:

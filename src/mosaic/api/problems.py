@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from mosaic.core.errors import InvalidInput, LimitExceeded, MosaicError, Problem
 from mosaic.observability import get_logger
@@ -26,7 +27,7 @@ _CODES = {
     415: "unsupported_media_type",
     421: "misdirected_request",
 }
-_TITLES = {413: "Content Too Large", 499: "Cancelled"}
+_TITLES = {422: "Unprocessable Content", 413: "Content Too Large", 499: "Cancelled"}
 
 
 class ProblemDocument(BaseModel):
@@ -83,6 +84,18 @@ def _title(status: int) -> str:
     return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
+def _methods(request: Request) -> list[str]:
+    """Return every method of the path as the contract lists them; the route that refused knows only its own."""
+    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    found = {
+        method.upper()
+        for template, operations in paths.items()
+        if compile_path(template)[0].match(request.url.path)
+        for method in operations
+    }
+    return sorted(found)
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of `app` with a problem document."""
 
@@ -103,6 +116,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> JSONResponse:
         headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods(request)):
+            headers = {key: value for key, value in headers.items() if key.lower() != "allow"}
+            headers["Allow"] = ", ".join(methods)
         return plain_problem(request.url.path, error.status_code, str(error.detail), headers=headers)
 
     @app.exception_handler(Exception)

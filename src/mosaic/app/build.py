@@ -64,7 +64,14 @@ class Application:
         self.blobs = FileBlobs(home / "blobs")
         self.journal = Journal(self.database, self.bus, redactor=self.redactor, blobs=self.blobs)
         self.lock = DataLock(home) if self.database.dialect == "sqlite" else None
-        self.engine = Engine(self.database, self.journal, self.bus, make_engine(settings), lock=self.lock)
+        self.engine = Engine(
+            self.database,
+            self.journal,
+            self.bus,
+            make_engine(settings),
+            lock=self.lock,
+            redactor=self.redactor,
+        )
         self.providers = make_providers(settings, redactor=self.redactor, environ=environ)
         self.cost = Cost(self.database, make_cost(settings))
         self.inference = Inference(self.providers, self.cost, make_inference(settings))

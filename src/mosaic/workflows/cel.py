@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 from mosaic.core.values import JsonValue
 from mosaic.workflows.functions import FAMILIAR, FUNCTIONS, NATIVE_FUNCTIONS
@@ -77,6 +77,7 @@ class Program:
     scan: Scan
     compiled: Any
     functions: tuple[str, ...]
+    wanted: "Mapping[str, _Wanted]"
 
     def run(self, scope: Mapping[str, JsonValue]) -> JsonValue:
         """Return the value of the expression in `scope`; treat it as read-only: a plain chain is not copied.
@@ -90,7 +91,7 @@ class Program:
         if self.scan.is_chain:
             return _follow(self.scan.references[0], scope)
         self._bound(scope)
-        values = {name: scope[name] for name in self.scan.variables}
+        values = {name: _pruned(scope[name], wanted) for name, wanted in self.wanted.items()}
         functions = {name: FUNCTIONS[name] for name in self.functions}
         try:
             context = _library().Context(values, functions) if functions else values
@@ -159,7 +160,33 @@ def compile_program(source: str) -> Program:
             raise CelError(f"macros nest at most {MAX_LOOPS} deep", macro.offset)
         if macro.name in _ORDERED and macro.call in _OBJECTS:
             raise _no_order(macro)
-    return Program(source, found, compiled, _functions(found))
+    return Program(source, found, compiled, _functions(found), _wanted(found))
+
+
+_Wanted: TypeAlias = "dict[str, _Wanted] | None"
+
+
+def _wanted(found: Scan) -> dict[str, _Wanted]:
+    """Return which fields of each variable the expression can reach; None = all of it.
+
+    The library converts whole values, so an expression over one field of a large output must not be given the rest.
+    """
+    wanted: dict[str, _Wanted] = {}
+    for reference in found.references:
+        level, key = wanted, reference.name
+        for member in reference.path:
+            if member.kind != "field" or level.get(key, {}) is None:
+                break
+            inner = level.setdefault(key, {})
+            level, key = cast("dict[str, _Wanted]", inner), str(member.key)
+        level[key] = None
+    return wanted
+
+
+def _pruned(value: Any, wanted: _Wanted) -> Any:
+    if wanted is None or not isinstance(value, dict):
+        return value
+    return {key: _pruned(value[key], inner) for key, inner in wanted.items() if key in value}
 
 
 def _no_order(macro: Macro) -> CelError:
