@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mosaic.app.build import Application
 from mosaic.app.lifespan import open_application
 from mosaic.app.requests import run_request
@@ -18,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 OWNER = Context("local", "default", Actor("user", "owner"))
 BOUND_S = 60
+# For what has nothing to do with the database: once is enough.
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 HEAD = "mosaic: v1\nkind: Workflow\nmetadata: {name: under-test}\n"
 ENDS = frozenset({"run.succeeded", "run.failed", "run.cancelled"})
 

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.acceptance.installation import Desk, Installation, of, offered
+from tests.acceptance.installation import Desk, Installation, of, offered, on_sqlite
 from tests.agents.script import ScriptedModel, call, says, texts
 
 pytestmark = pytest.mark.anyio
@@ -77,6 +77,7 @@ async def test_an_agents_job_goes_through_its_states_and_the_journal_tells_each_
     assert await desk.moves(run["id"], "coder") == [*begin, ("running", "complete", "complete")]
 
 
+@on_sqlite
 @pytest.mark.requirement("MOZ-13", "MOZ-14")
 async def test_an_agent_that_is_only_defined_is_nowhere_and_one_that_is_ready_has_its_system_prompt(
     desk: Desk, installation: Installation, model: ScriptedModel
@@ -95,7 +96,9 @@ async def test_an_agent_that_is_only_defined_is_nowhere_and_one_that_is_ready_ha
     (prompt,) = ready[0]
     assert "You are the planner." in prompt
     kinds = [event["type"] for event in await desk.events(run["id"], "agent.turn", "model.called")]
-    assert kinds[:3] == ["agent.turn", "agent.turn", "model.called"], "ready and running come before a message"
+    assert kinds[:3] == ["agent.turn", "agent.turn", "model.called"], (
+        "ready and running come before a message"
+    )
 
 
 @pytest.mark.requirement("MOZ-16")
@@ -125,6 +128,7 @@ async def test_an_agent_is_paused_while_its_tool_runs(
     assert len(model.asked) == 2
 
 
+@on_sqlite
 @pytest.mark.requirement("MOZ-11", "MOZ-17", "STK-10")
 async def test_a_handoff_passes_control_and_its_checked_context_to_the_next_agent(
     desk: Desk, installation: Installation, model: ScriptedModel

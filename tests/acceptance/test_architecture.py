@@ -60,9 +60,7 @@ def test_the_layers_stand_in_one_order_and_nothing_reaches_up() -> None:
     )
     assert done.returncode == 0, done.stdout
     assert "0 broken" in done.stdout
-    order = [
-        room.strip("() ") for layer in contracts()[0]["layers"] for room in layer.split("|")
-    ]
+    order = [room.strip("() ") for layer in contracts()[0]["layers"] for room in layer.split("|")]
     heights = {layer: [order.index(room) for room in rooms] for layer, rooms in LAYERS.items()}
     for above, below in zip(list(LAYERS)[:2], list(LAYERS)[1:3], strict=True):
         assert max(heights[above]) < min(heights[below]), f"{above} stands above {below}"

@@ -60,7 +60,10 @@ def test_one_command_initialises_a_folder_and_repeating_it_changes_nothing(tmp_p
 @pytest.mark.requirement("ORC-105")
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("config.yaml", "tenant: acme\nproject: site\n"), ("config.json", '{"tenant": "acme", "project": "site"}')],
+    [
+        ("config.yaml", "tenant: acme\nproject: site\n"),
+        ("config.json", '{"tenant": "acme", "project": "site"}'),
+    ],
 )
 def test_settings_are_read_from_yaml_or_json(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / ".mosaic").mkdir()

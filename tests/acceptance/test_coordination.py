@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import pytest
 
-from tests.acceptance.installation import Desk, Installation, of, offered
+from tests.acceptance.installation import Desk, Installation, of, offered, on_sqlite
 from tests.agents.script import ScriptedModel, call, says, texts
 
 pytestmark = pytest.mark.anyio
@@ -26,9 +26,10 @@ async def test_every_process_sees_one_state_follows_it_live_and_finds_it_again(
     async with installation.open() as worker, installation.open(execute=False) as door:
         run_id = await worker.start(folder)
         seen: list[str] = []
-        async with asyncio.timeout(30), aclosing(
-            door.operations.events(door.ctx, run_id=run_id, after=0, follow=True)
-        ) as live:
+        async with (
+            asyncio.timeout(30),
+            aclosing(door.operations.events(door.ctx, run_id=run_id, after=0, follow=True)) as live,
+        ):
             async for event in live:
                 seen.append(event["type"])
                 if event["type"] == "step.started" and event["path"] == "go":
@@ -52,9 +53,7 @@ async def test_events_go_to_those_who_ask_for_them_each_once_and_in_order(
 
     async def follow(run_id: str | None, count: int) -> list[dict]:
         found: list[dict] = []
-        async with aclosing(
-            desk.operations.events(desk.ctx, run_id=run_id, after=0, follow=True)
-        ) as events:
+        async with aclosing(desk.operations.events(desk.ctx, run_id=run_id, after=0, follow=True)) as events:
             async for event in events:
                 found.append(event)
                 if event["type"] == "run.succeeded" and (count := count - 1) == 0:
@@ -69,12 +68,15 @@ async def test_events_go_to_those_who_ask_for_them_each_once_and_in_order(
             await desk.operations.signal(desk.ctx, run_id, "go", {})
     for run_id, task in zip(runs, only, strict=True):
         assert {event["run_id"] for event in task.result()} == {run_id}
-        assert [event["data"] for event in task.result() if event["type"] == "workflow.build.planned"] == [{"n": 1}]
+        assert [event["data"] for event in task.result() if event["type"] == "workflow.build.planned"] == [
+            {"n": 1}
+        ]
     order = [event["seq"] for event in everything.result()]
     assert order == list(range(1, len(order) + 1))
     assert {event["run_id"] for event in everything.result()} == set(runs)
 
 
+@on_sqlite
 @pytest.mark.requirement("MAOS-15")
 async def test_agents_agree_by_vote_and_without_a_quorum_nothing_is_decided(
     desk: Desk, installation: Installation, model: ScriptedModel
@@ -107,6 +109,7 @@ async def test_agents_agree_by_vote_and_without_a_quorum_nothing_is_decided(
     assert "2 of the 3 agents" in failed["error"]["message"]
 
 
+@on_sqlite
 @pytest.mark.requirement("MAOS-08", "STK-24")
 async def test_a_pool_never_works_on_more_jobs_at_once_than_it_may(
     installation: Installation, model: ScriptedModel

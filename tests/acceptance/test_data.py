@@ -168,9 +168,9 @@ async def test_what_is_known_of_runs_definitions_artifacts_and_agents_is_in_the_
         assert (artifact["name"], artifact["media_type"]) == ("report.md", "text/markdown; charset=utf-8")
         (agent,) = (await desk.operations.agents(desk.ctx))["items"]
         assert (agent["name"], agent["capabilities"]) == ("solo", ["code.write"])
-        assert (
-            await desk.operations.runs(desk.ctx, status="failed", workflow=None, limit=5, cursor=None)
-        )["items"] == []
+        assert (await desk.operations.runs(desk.ctx, status="failed", workflow=None, limit=5, cursor=None))[
+            "items"
+        ] == []
 
 
 @pytest.mark.requirement("MOZ-21", "MOZ-127", "MOZ-111")

@@ -2,13 +2,12 @@
 
 import asyncio
 import json
-from pathlib import Path
 
 import pytest
 
 from mosaic.core.redaction import Redactor
 from mosaic.providers import Message, ModelRequest, ProviderRegistry
-from tests.acceptance.installation import Installation, of
+from tests.acceptance.installation import Installation, of, on_sqlite
 from tests.plugins.vendors import KEY, MODELS, Said, reply
 from tests.providers.endpoint import Endpoint, json_reply, running_endpoint
 
@@ -34,6 +33,7 @@ def at(installation: Installation, **urls: str) -> Installation:
     )
 
 
+@on_sqlite
 @pytest.mark.requirement("ORC-01", "ORC-02", "ENT-43")
 @pytest.mark.usefixtures("keys")
 async def test_one_workflow_runs_on_every_vendors_models_without_a_change(
@@ -54,6 +54,7 @@ async def test_one_workflow_runs_on_every_vendors_models_without_a_change(
             assert (called["input_tokens"], called["output_tokens"]) == (11, 7)
 
 
+@on_sqlite
 @pytest.mark.requirement("ENT-49", "ORC-60", "ENT-51")
 @pytest.mark.usefixtures("keys")
 @pytest.mark.parametrize("status", [503, 401, 404])
@@ -76,6 +77,7 @@ async def test_the_next_model_of_the_list_stands_in_when_one_fails(
             assert called["model"] == "openai:test-model"
 
 
+@on_sqlite
 @pytest.mark.requirement("ENT-46")
 async def test_a_local_model_and_any_compatible_server_can_be_used_without_a_key(
     installation: Installation, endpoint: Endpoint
@@ -88,7 +90,9 @@ async def test_a_local_model_and_any_compatible_server_can_be_used_without_a_key
         )
         run = await desk.run(installation.workflow(ASK.replace("openai:test-model", "openai:home-made")))
         assert run["outputs"] == {"result": "home-made says hello"}, run["error"]
-        assert "authorization" not in endpoint.last.headers or KEY not in endpoint.last.headers["authorization"]
+        assert (
+            "authorization" not in endpoint.last.headers or KEY not in endpoint.last.headers["authorization"]
+        )
         tags = json_reply({"models": [{"name": "mine:7b", "model": "mine:7b"}]})
         endpoint.answer = lambda request: tags if "tags" in request.path else reply("ollama", Said("mine"))
         run = await desk.run(installation.workflow(ASK.replace("openai:test-model", "ollama:mine:7b")))

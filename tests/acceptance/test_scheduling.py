@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mosaic.core.errors import Conflict, InvalidDefinition
-from tests.acceptance.installation import Desk, Installation, of, offered, reason
+from tests.acceptance.installation import Desk, Installation, of, offered, on_sqlite, reason
 from tests.agents.script import ScriptedModel, says, texts
 
 pytestmark = pytest.mark.anyio
@@ -55,6 +55,7 @@ async def test_a_task_is_dispatched_when_everything_it_needs_is_done(
     assert began[3] == "release after api,plan,ui"
 
 
+@on_sqlite
 @pytest.mark.requirement("ENT-39")
 @pytest.mark.parametrize(
     ("needs", "says"), [(["b"], "a -> b -> a"), (["nowhere"], "nowhere")], ids=["a cycle", "an unknown task"]
@@ -101,7 +102,9 @@ async def test_of_the_tasks_that_wait_the_one_with_the_highest_priority_goes_fir
     def answer(body):
         task = texts(body, "user")[0].strip().splitlines()[-1]
         if task == "first" and not began.is_set():
-            return says("I hold.", {"id": "c1", "type": "function", "function": {"name": "hold", "arguments": "{}"}})
+            return says(
+                "I hold.", {"id": "c1", "type": "function", "function": {"name": "hold", "arguments": "{}"}}
+            )
         order.append(task)
         return says(task)
 
@@ -156,7 +159,9 @@ do:
 """)
     run = await desk.run(folder)
     assert reason(run) == "tool_failed"
-    assert attempts == {"never": 1, "twice": 3, "other": 1, "often": 3}, "the run's budget of 4 bounds them all"
+    assert attempts == {"never": 1, "twice": 3, "other": 1, "often": 3}, (
+        "the run's budget of 4 bounds them all"
+    )
     delays = [data["delay_s"] for data in of(await desk.events(run["id"]), "retry")]
     assert delays[:2] == [0.01, 0.04]
 

@@ -8,7 +8,7 @@ import pytest
 
 from mosaic.core.errors import Conflict, Unavailable
 from mosaic.tools import Invocation
-from tests.acceptance.installation import ROOT, Desk, Installation, of, offered, reason
+from tests.acceptance.installation import ROOT, Desk, Installation, of, offered, on_sqlite, reason
 from tests.agents.script import ScriptedModel, call, says, texts
 from tests.providers.endpoint import Endpoint, json_reply
 
@@ -36,6 +36,7 @@ class Counted:
         self.tool = act
 
 
+@on_sqlite
 @pytest.mark.requirement("MOZ-26", "MOZ-27", "MOZ-28")
 @pytest.mark.parametrize(
     ("risk", "audited"), [("read_only", False), ("generative", False), ("external_api", True)]
@@ -80,6 +81,7 @@ async def test_a_destructive_or_financial_tool_runs_only_after_a_person_said_yes
     assert counted.calls == ["x"], "after a no it never runs"
 
 
+@on_sqlite
 @pytest.mark.requirement("MOZ-29")
 async def test_a_tool_that_says_nothing_of_its_risk_is_destructive(
     desk: Desk, installation: Installation
@@ -95,6 +97,7 @@ async def test_a_tool_that_says_nothing_of_its_risk_is_destructive(
     assert (await desk.ended(run_id))["outputs"] == {"result": "hello x"}
 
 
+@on_sqlite
 @pytest.mark.requirement("MOZ-31")
 async def test_a_tool_is_registered_with_its_schema_its_risk_class_and_who_may_approve_it(
     desk: Desk, installation: Installation, model: ScriptedModel
@@ -112,8 +115,8 @@ do:
   - ops: {agent: ops, with: go}
 """)
     model.will(
-        lambda body: (
-            says("Done.", *([call("deploy", {"what": "v1"})] if _due(body) == 0 and _offered(body) else []))
+        lambda body: says(
+            "Done.", *([call("deploy", {"what": "v1"})] if _due(body) == 0 and _offered(body) else [])
         )
     )
     run_id = await desk.start(folder)
@@ -167,6 +170,7 @@ async def test_what_needs_a_person_waits_in_one_queue_and_is_answered_from_anoth
         assert (await desk.operations.run(desk.ctx, runs[2]))["status"] == "waiting"
 
 
+@on_sqlite
 @pytest.mark.requirement("MOZ-33")
 async def test_arguments_that_do_not_fit_the_schema_never_reach_the_tool(
     desk: Desk, installation: Installation, model: ScriptedModel
@@ -195,6 +199,7 @@ do: [{work: {agent: solo, with: go}}]
     assert "what" in texts(model.asked[1], "tool")[0], "the model is told what is wrong"
 
 
+@on_sqlite
 @pytest.mark.requirement("MOZ-34")
 async def test_a_call_beyond_its_permissions_is_refused_and_journaled(
     desk: Desk, installation: Installation, model: ScriptedModel
@@ -227,6 +232,7 @@ do: [{work: {agent: solo, with: go}}]
     assert "nobody may read this" not in str(await desk.events(outside["id"]))
 
 
+@on_sqlite
 @pytest.mark.requirement("MOZ-36")
 async def test_a_tool_that_hangs_is_stopped_after_its_time_which_is_30_seconds_unless_told(
     desk: Desk, installation: Installation
@@ -246,13 +252,12 @@ async def test_a_tool_that_hangs_is_stopped_after_its_time_which_is_30_seconds_u
     desk.register(act)
     asked = await desk.run(installation.workflow(CALL.replace('"x"', '"time"')))
     assert asked["outputs"] == {"result": "30.0"}
-    run = await desk.run(
-        installation.workflow(CALL.replace('{what: "x"}}', '{what: "x"}, timeout: 200ms}'))
-    )
+    run = await desk.run(installation.workflow(CALL.replace('{what: "x"}}', '{what: "x"}, timeout: 200ms}')))
     assert reason(run) == "timed_out"
     assert stopped.is_set()
 
 
+@on_sqlite
 @pytest.mark.requirement("MOZ-36", "MAOS-11")
 async def test_a_command_that_hangs_is_stopped_after_its_time_which_is_300_seconds_unless_told(
     desk: Desk, installation: Installation
@@ -306,6 +311,7 @@ async def test_a_call_that_fails_for_now_is_tried_three_times_with_growing_delay
     assert (reason(failed), len(attempts)) == ("unavailable", 3)
 
 
+@on_sqlite
 @pytest.mark.requirement("MOZ-37")
 async def test_tools_and_requests_are_tried_three_times_without_being_told_so(
     installation: Installation, endpoint: Endpoint
@@ -321,6 +327,7 @@ async def test_tools_and_requests_are_tried_three_times_without_being_told_so(
         assert 1.6 <= second <= 2.4
 
 
+@on_sqlite
 @pytest.mark.requirement("MOZ-39")
 async def test_an_answer_outside_the_tools_schema_is_refused(desk: Desk, installation: Installation) -> None:
     @offered("act")
@@ -371,6 +378,7 @@ do: [{work: {agent: solo, with: go}}]
     assert [(row.usage.input_tokens, row.usage.output_tokens) for row in rows] == [(100, 10)] * 2
 
 
+@on_sqlite
 @pytest.mark.requirement("MOZ-42")
 async def test_files_are_listed_read_searched_written_edited_and_checked_by_built_in_tools(
     desk: Desk, installation: Installation
@@ -384,9 +392,9 @@ do:
   - read: {tool: files.read, with: {path: src/a.py}}
   - search: {tool: files.search, with: {pattern: "x = \\\\d"}}
   - delete: {tool: files.delete, with: {path: old.txt}}
-  - list: {tool: files.list, with: {}}
+  - left: {tool: files.list, with: {}}
   - check: {validate: [{run: python -c "import ast; ast.parse(open('src/a.py').read())"}]}
-outputs: {text: "${read.content}", found: "${search}", files: "${list}"}
+outputs: {text: "${read.content}", found: "${search}", files: "${left}"}
 """)
     (folder / "repo").mkdir()
     (folder / "repo" / "old.txt").write_text("old")
@@ -398,6 +406,7 @@ outputs: {text: "${read.content}", found: "${search}", files: "${list}"}
     assert "old.txt" not in str(run["outputs"]["files"])
 
 
+@on_sqlite
 @pytest.mark.requirement("STK-07", "STK-11", "STK-53")
 async def test_agents_use_tools_of_an_mcp_server_and_functions_of_their_own_under_the_same_rules(
     desk: Desk, installation: Installation, model: ScriptedModel
@@ -415,7 +424,9 @@ do: [{{work: {{agent: solo, with: go}}}}]
         '@tool(risk="financial")\ndef shout(text: str) -> str:\n    "Shout."\n    return text.upper()\n',
     )
     model.will(
-        says(None, call("sums__add", {"a": 2, "b": 3})), says(None, call("shout", {"text": "hi"})), says("Done.")
+        says(None, call("sums__add", {"a": 2, "b": 3})),
+        says(None, call("shout", {"text": "hi"})),
+        says("Done."),
     )
     run_id = await desk.start(folder)
     asked = await desk.asked(run_id)

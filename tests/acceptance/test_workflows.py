@@ -11,7 +11,17 @@ from ruamel.yaml import YAML
 
 import mosaic.workflows
 from mosaic.core.errors import InvalidDefinition
-from tests.acceptance.installation import EXAMPLES, HEAD, OWNER, Desk, Installation, of, offered, reason
+from tests.acceptance.installation import (
+    EXAMPLES,
+    HEAD,
+    OWNER,
+    Desk,
+    Installation,
+    of,
+    offered,
+    on_sqlite,
+    reason,
+)
 from tests.agents.script import ScriptedModel, call, says, texts
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +48,7 @@ def echoing(model: ScriptedModel) -> list[str]:
     return asked
 
 
+@on_sqlite
 @pytest.mark.requirement("MOZ-43")
 async def test_in_a_sequence_each_agent_ends_before_the_next_begins_and_sees_what_came_before(
     desk: Desk, installation: Installation, model: ScriptedModel
@@ -64,6 +75,7 @@ do:
     ]
 
 
+@on_sqlite
 @pytest.mark.requirement("MOZ-44")
 async def test_independent_steps_run_at_the_same_time_and_their_results_come_together(
     desk: Desk, installation: Installation
@@ -89,6 +101,7 @@ async def test_independent_steps_run_at_the_same_time_and_their_results_come_tog
     assert run["outputs"] == {"result": "xyz"}
 
 
+@on_sqlite
 @pytest.mark.requirement("MOZ-45")
 @pytest.mark.parametrize(("kind", "agent"), [("bug", "a"), ("idea", "b"), ("noise", "c")])
 async def test_a_condition_evaluated_at_run_time_routes_to_the_next_agent(
@@ -112,6 +125,7 @@ do:
     assert asked == [agent]
 
 
+@on_sqlite
 @pytest.mark.requirement("MOZ-46", "MOZ-82")
 async def test_a_validator_sends_work_back_with_what_was_wrong_three_times_at_most(
     desk: Desk, installation: Installation, model: ScriptedModel
@@ -137,6 +151,7 @@ do:
     assert len(model.asked) - before == 1 + 3, "the first time and three repetitions"
 
 
+@on_sqlite
 @pytest.mark.requirement("MOZ-51")
 async def test_control_passes_only_along_the_handoffs_that_are_declared(
     desk: Desk, installation: Installation, model: ScriptedModel
@@ -173,7 +188,7 @@ async def test_a_workflow_is_a_yaml_file_that_the_runtime_loads_with_what_it_nam
 ) -> None:
     echoing(model)
     folder = installation.workflow(
-        'inputs: {type: object, required: [goal], properties: {goal: {type: string}}}\n'
+        "inputs: {type: object, required: [goal], properties: {goal: {type: string}}}\n"
         "agents: {a: file:a.md}\n"
         'do: [{one: {agent: a, with: "${inputs.goal}"}}]\noutputs: {said: "${one}"}\n',
         a_md='---\nname: a\nmodel: "openai:test-model"\n---\nYou are a.\n',
@@ -184,9 +199,12 @@ async def test_a_workflow_is_a_yaml_file_that_the_runtime_loads_with_what_it_nam
     (folder / "workflow.yaml").write_text("not what it was")
     pinned = await desk.application.runs.definition(OWNER, run["id"])
     assert pinned.content_hash == run["definition_hash"]
-    assert pinned.agents["a"].spec.instructions.strip() == "You are a.", "a run keeps the bundle it was started with"
+    assert pinned.agents["a"].spec.instructions.strip() == "You are a.", (
+        "a run keeps the bundle it was started with"
+    )
 
 
+@on_sqlite
 @pytest.mark.requirement("MOZ-48")
 async def test_a_package_holds_the_workflow_its_agents_its_schemas_and_its_functions(
     desk: Desk, installation: Installation, model: ScriptedModel
@@ -209,6 +227,7 @@ outputs: {loud: "${one.loud}"}
     assert texts(model.asked[-1], "tool")
 
 
+@on_sqlite
 @pytest.mark.requirement("MOZ-50", "MOZ-78")
 async def test_a_workflow_is_checked_against_the_published_schema_before_anything_runs(
     desk: Desk, installation: Installation
@@ -287,6 +306,7 @@ do:
     assert calls == ["before", "after before now"]
 
 
+@on_sqlite
 @pytest.mark.requirement("MOZ-01", "MOZ-02", "ENT-10")
 async def test_the_runtime_knows_no_workflow_by_name_and_runs_whatever_is_declared(
     desk: Desk, installation: Installation
@@ -308,6 +328,7 @@ outputs: {checked: "${check.stdout}"}
     assert (await desk.run(child))["outputs"] == {"result": 2}
 
 
+@on_sqlite
 @pytest.mark.requirement("MOZ-55", "MOZ-61", "MOZ-62", "MOZ-63", "MOZ-80")
 async def test_what_a_run_made_is_checked_by_its_tests_and_by_the_schemas_of_its_files(
     desk: Desk, installation: Installation
@@ -320,14 +341,17 @@ do:
   - make: {tool: files.write, with: {path: config.yaml, content: "port: ${inputs.port}\\n"}}
   - check:
       validate:
-        - {name: tests, run: "python -m pytest -q -p no:cacheprovider"}
+        - {name: tests, run: python -m unittest -b}
         - {name: shape, schema: schema.json, file: config.yaml}
 """,
         schema_json='{"type": "object", "required": ["port"], "properties": {"port": {"type": "integer"}}}',
     )
     (folder / "repo").mkdir()
-    test = "def test_port():\n    print('looking at the port')\n    assert open('config.yaml').read() == 'port: 80\\n'\n"
-    (folder / "repo" / "test_config.py").write_text(test)
+    (folder / "repo" / "test_config.py").write_text(
+        "import unittest\n\nclass Config(unittest.TestCase):\n    def test_port(self):\n"
+        "        print('looking at the port')\n"
+        "        self.assertEqual(open('config.yaml').read(), 'port: 80\\n')\n"
+    )
     good = await desk.run(folder, {"port": "80"})
     assert good["status"] == "succeeded", good["error"]
     bad = await desk.run(folder, {"port": "many"})
@@ -335,4 +359,4 @@ do:
     told = json.dumps(bad["error"])
     assert "tests" in told
     assert "looking at the port" in told, "what the tests printed"
-    assert "'many' is not of type 'integer'" in told
+    assert "port: must be integer" in told

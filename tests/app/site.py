@@ -94,9 +94,7 @@ class Site:
         """Wait for a run's end."""
         async with asyncio.timeout(WAIT_S):
             await self.application.runs.wait(self.ctx, run_id)
-            while (run := await self.client.run(run_id))["finished_at"] is None:  # noqa: ASYNC110  # its row comes a moment later
-                await asyncio.sleep(0.02)
-        return run
+        return await self.client.run(run_id)
 
     async def happened(self, run_id: str, kind: str, *, path: str | None = None) -> JsonObject:
         """Wait for an event of a run and return it."""

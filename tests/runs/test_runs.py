@@ -95,10 +95,10 @@ async def test_what_came_out_is_committed_on_a_branch_and_the_checkout_removed(s
 
 
 async def test_a_run_that_fails_keeps_its_files(site: Site) -> None:
-    text = "do:\n  - write: {run: 'echo half > half.txt'}\n  - break: {run: 'exit 7'}\n"
+    text = "do:\n  - write: {run: 'echo half > half.txt'}\n  - stop: {run: 'exit 7'}\n"
     done = await site.finish((await site.start("half", text))["id"])
     assert done["status"] == "failed"
-    assert done["error"]["data"]["step"] == "break"
+    assert done["error"]["data"]["step"] == "stop"
     assert (Path(done["workspace"]["path"]) / "half.txt").read_text() == "half\n"
 
 
@@ -169,14 +169,14 @@ async def test_a_child_that_is_cancelled_alone_fails_the_step_that_waits_for_it(
 
 
 async def test_cancelling_kills_the_command_that_runs(site: Site) -> None:
-    mark = site.folder / "alive"
-    text = f"policies: {{exec: allow}}\ndo:\n  - hang: {{run: 'echo $$ > {mark}; exec sleep 600'}}\n"
+    text = "policies: {exec: allow}\ndo:\n  - hang: {run: 'echo $$ > alive; exec sleep 600'}\n"
     run = await site.start("hangs", text)
+    await site.happened(run["id"], "step.started")
+    mark = Path((await site.client.run(run["id"]))["workspace"]["path"]) / "alive"
     async with asyncio.timeout(WAIT_S):
         while not mark.exists() or not mark.read_text().strip():
             await asyncio.sleep(0.02)
         pid = int(mark.read_text())
-        mark.unlink()
         await site.client.cancel(run["id"])
         while Path(f"/proc/{pid}").exists():
             await asyncio.sleep(0.02)

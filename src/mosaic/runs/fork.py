@@ -15,7 +15,7 @@ from mosaic.runs.progress import within
 __all__ = ["ForkPlan", "fork_keys"]
 
 # The interpreter records the commit of the files as they were when the step began as this effect's result.
-_STARTED = "started"
+_CHECKPOINT = "checkpoint"
 _ENDS = ("step.completed", "step.failed", "step.skipped", "step.cancelled")
 _PAGE = 500
 _SHOWN = 30
@@ -58,10 +58,11 @@ class _Until:
         path = effect.key.split("#", 1)[0]
         if effect.started_only or not path or effect.event_seq >= began or within(path, self.step):
             return False
+        if within(self.step, path):
+            return effect.event_seq > 0
         owner = self._owner(path)
-        if owner in self.finished:
-            return True
-        return owner in self.active and within(self.step, owner) and effect.event_seq > 0
+        # A step that this run knows no event of was finished in the run that it was itself forked from.
+        return not owner or owner in self.finished
 
     def _owner(self, path: str) -> str:
         """Return the innermost step that `path` belongs to; empty when there is none."""
@@ -88,6 +89,6 @@ async def fork_keys(journal: Journal, ctx: Context, run_id: str, from_step: str)
         raise NotFound(f"Run {run_id} never began a step {from_step!r}.", hint=began)
     recorded = await journal.recorded(ctx, run_id)
     keys = [key for key, effect in recorded.items() if until.keeps(effect, until.began)]
-    checkpoint = recorded.get(f"{from_step}#{_STARTED}")
+    checkpoint = recorded.get(f"{from_step}#{_CHECKPOINT}")
     commit = checkpoint.result if checkpoint else None
     return ForkPlan(tuple(keys), commit if isinstance(commit, str) else None)

@@ -1,5 +1,6 @@
 """The front desk: start, show, cancel, fork and signal runs."""
 
+import asyncio
 import contextlib
 import json
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from mosaic.workflows import Bundle, Definition
 __all__ = ["HANDLER", "Limits", "ModelChoice", "RunService"]
 
 HANDLER = "run"
+_A_MOMENT_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _WHERE_IT_BEGINS = ("base_commit", "repository", "store")
 
 
@@ -245,12 +247,17 @@ class RunService:
         self._reconciled = (last.tenant, last.id) if last else ("", "")
         ended = 0
         for run in unfinished:
-            ctx = Context(run.tenant, run.project, Actor("system", "runs"), correlation=run.id)
-            found = await self._engine.executions(ctx, run.id)
-            own = next((item for item in found if item.id == run.id), None)
-            if own is not None and own.status not in (ExecutionStatus.QUEUED, ExecutionStatus.RUNNING):
-                ended += await self._end_as(ctx, run.id, own)
+            ended += await self._settle(run)
         return ended
+
+    async def _settle(self, run: Run) -> bool:
+        """End a run whose execution is over; False when it is not, or the run has ended."""
+        ctx = Context(run.tenant, run.project, Actor("system", "runs"), correlation=run.id)
+        found = await self._engine.executions(ctx, run.id)
+        own = next((item for item in found if item.id == run.id), None)
+        if own is None or own.status in (ExecutionStatus.QUEUED, ExecutionStatus.RUNNING):
+            return False
+        return await self._end_as(ctx, run.id, own)
 
     async def _end_as(self, ctx: Context, run_id: str, own: ExecutionInfo) -> bool:
         """End a run as its execution did."""
@@ -338,6 +345,13 @@ class RunService:
             TimedOut: if it has not in `timeout_s`.
         """
         await self._engine.wait(run_id, timeout_s=timeout_s)
+        # The end of the run is written by whoever ended its execution: before that, or a moment later.
+        for pause_s in _A_MOMENT_S:
+            run = await self.get(ctx, run_id)
+            if run.status in TERMINAL:
+                return run
+            await asyncio.sleep(pause_s)
+        await self._settle(run)
         return await self.get(ctx, run_id)
 
     async def cancel(self, ctx: Context, run_id: str) -> Run:

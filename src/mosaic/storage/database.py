@@ -25,7 +25,7 @@ from mosaic.storage.engines import (
 )
 from mosaic.storage.errors import is_lock_conflict, translate, translate_os_error
 from mosaic.storage.group_commit import GroupCommitter
-from mosaic.storage.lock import DataLock, sqlite_writer_pid
+from mosaic.storage.lock import read_owner, sqlite_writer_pid
 from mosaic.storage.settings import StorageSettings
 from mosaic.storage.transaction import Transaction
 from mosaic.storage.write_gate import NoGate, WriteGate, WriteTurns
@@ -193,7 +193,7 @@ class Database:
 
     def _sqlite_holder(self) -> str | None:
         pid = sqlite_writer_pid(Path(str(self._url.database)))
-        owner = DataLock(self.settings.data_dir).read_owner()
+        owner = read_owner(self.settings.data_dir)
         if owner is not None and pid in (None, owner.pid):
             return str(owner)
         return f"process {pid}" if pid is not None else None
