@@ -71,8 +71,8 @@ class Desk:
 
     def register(self, *tools: Any) -> None:
         """Add Python functions as tools of the installation."""
-        for tool in tools:
-            self.application.tools.boxes.register(tool)
+        for one in tools:
+            self.application.tools.boxes.register(one)
 
     async def start(self, folder: Path, inputs: dict[str, Any] | None = None, **options: Any) -> str:
         """Start a workflow and return the run's id."""

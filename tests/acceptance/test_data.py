@@ -30,6 +30,10 @@ def with_repository(folder: Path) -> Path:
     return folder
 
 
+def output_of(*command: str) -> bytes:
+    return subprocess.run(command, capture_output=True, check=True).stdout
+
+
 @pytest.mark.requirement("MAOS-18", "MAOS-44")
 async def test_a_run_can_begin_again_before_any_step_with_the_files_as_they_were(
     desk: Desk, installation: Installation
@@ -53,12 +57,11 @@ async def test_the_files_before_each_step_are_kept_under_the_hash_of_their_conte
     checkpoints = {key: effect.result for key, effect in recorded.items() if key.endswith("#checkpoint")}
     commit = checkpoints["second#checkpoint"]
     git = ["git", "-C", run["workspace"]["repository"]]
-    content = subprocess.run([*git, "cat-file", "commit", commit], capture_output=True, check=True).stdout
+    content = output_of(*git, "cat-file", "commit", commit)
     assert hashlib.sha1(b"commit %d\0" % len(content) + content).hexdigest() == commit
     kept = {}
     for step in ("first", "second", "third"):
-        show = [*git, "show", f"{checkpoints[f'{step}#checkpoint']}:a.txt"]
-        kept[step] = subprocess.run(show, capture_output=True, check=True).stdout
+        kept[step] = output_of(*git, "show", f"{checkpoints[f'{step}#checkpoint']}:a.txt")
     assert kept == {"first": b"nothing\n", "second": b"first\n", "third": b"first\none\n"}
 
 

@@ -124,8 +124,8 @@ do: [{one: {agent: a, with: "${inputs.task}"}}]
             runs.append(await desk.start(folder, {"task": task}, priority=priority))
             await desk.until(runs[-1], "step.started")
             async with asyncio.timeout(30):
-                while len(await desk.application.engine.executions(desk.ctx, runs[-1])) < 2:
-                    await asyncio.sleep(0.02)  # its agent's job is in the queue
+                while len(await desk.application.engine.executions(desk.ctx, runs[-1])) < 2:  # noqa: ASYNC110  # no event
+                    await asyncio.sleep(0.02)  # ... tells that its agent's job is in the queue
         assert order == []
         go_on.set()
         for run_id in runs:

@@ -66,9 +66,7 @@ def problem(answer: httpx2.Response, status: int, code: str) -> JsonObject:
     return shown
 
 
-@pytest.mark.parametrize(
-    "header", [None, "", "Bearer", "Bearer wrong", "Basic abc", "bearer é"], ids=repr
-)
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer wrong", "Basic abc", "bearer é"], ids=repr)
 async def test_without_the_owners_token_nothing_is_told(site: Site, header: str | None) -> None:
     headers: dict[str, bytes] = {} if header is None else {"Authorization": header.encode()}
     async with httpx2.AsyncClient(base_url=str(site.address), trust_env=False, timeout=WAIT_S) as http:
@@ -89,7 +87,9 @@ async def test_health_and_the_contract_need_no_token(site: Site) -> None:
         assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "[::2]:80", "localhost.evil"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "[::2]:80", "localhost.evil"]
+)
 async def test_a_foreign_host_name_gets_nothing(http: httpx2.AsyncClient, host: str) -> None:
     problem(await http.get("/runs", headers={"Host": host}), 421, "misdirected_request")
 
@@ -155,7 +155,9 @@ async def test_what_is_no_json_object_is_refused(http: httpx2.AsyncClient, body:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_bundle_that_is_none_is_refused_with_its_problems(site: Site, http: httpx2.AsyncClient) -> None:
+async def test_a_bundle_that_is_none_is_refused_with_its_problems(
+    site: Site, http: httpx2.AsyncClient
+) -> None:
     problem(await http.post("/runs", json={"bundle": {"files": 1}}), 422, "invalid_definition")
     request = site.request("broken", SET)
     entry = request["bundle"]["files"]["workflow.yaml"]
@@ -173,7 +175,9 @@ async def test_a_folder_that_is_not_there_is_refused(site: Site, http: httpx2.As
         problem(answer, 422, "invalid_input")
 
 
-async def test_a_definition_with_a_folder_needs_to_be_told_where_it_is(site: Site, http: httpx2.AsyncClient) -> None:
+async def test_a_definition_with_a_folder_needs_to_be_told_where_it_is(
+    site: Site, http: httpx2.AsyncClient
+) -> None:
     (site.folder / "flows" / "needs" / "repo").mkdir(parents=True)
     request = site.request("needs", "workspace: {source: repo/}\n" + SET)
     del request["options"]["workspace_source"]
@@ -281,7 +285,9 @@ async def test_every_reference_of_the_contract_leads_somewhere(contract: JsonObj
 
 
 @pytest.fixture
-async def answers(site: Site, http: httpx2.AsyncClient) -> AsyncIterator[list[tuple[str, str, httpx2.Response]]]:
+async def answers(
+    site: Site, http: httpx2.AsyncClient
+) -> AsyncIterator[list[tuple[str, str, httpx2.Response]]]:
     """An answer of every route that answers with JSON: a success, where there is one without a crash."""
     text = (
         "agents:\n  one: {model: ['scripted:script.json'], tools: [files.list]}\npolicies: {exec: ask}\n"
@@ -289,7 +295,9 @@ async def answers(site: Site, http: httpx2.AsyncClient) -> AsyncIterator[list[tu
     )
     folder = site.folder / "flows" / "shapes"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "script.json").write_text(json.dumps({"scripted": 1, "name": "s", "agents": {"one": [{"text": "hi"}]}}))
+    (folder / "script.json").write_text(
+        json.dumps({"scripted": 1, "name": "s", "agents": {"one": [{"text": "hi"}]}})
+    )
     run = await site.start("shapes", text)
     run_id, asked = run["id"], await site.asked(run["id"])
     base, shown = f"/runs/{run_id}", []
@@ -300,7 +308,9 @@ async def answers(site: Site, http: httpx2.AsyncClient) -> AsyncIterator[list[tu
     await ask("get", "/runs/{run_id}", base)
     await ask("get", "/approvals/{approval_id}", f"/approvals/{asked['id']}")
     await ask("get", "/approvals", "/approvals")
-    await ask("post", "/approvals/{approval_id}/approve", f"/approvals/{asked['id']}/approve", json={"note": "ok"})
+    await ask(
+        "post", "/approvals/{approval_id}/approve", f"/approvals/{asked['id']}/approve", json={"note": "ok"}
+    )
     await site.finish(run_id)
     await ask("get", "/runs", "/runs")
     await ask("get", "/runs/{run_id}/events", f"{base}/events")

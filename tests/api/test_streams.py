@@ -43,7 +43,9 @@ def parsed(frame: bytes) -> tuple[str, str, JsonObject] | None:
     return lines[b"id"].decode(), lines[b"event"].decode(), json.loads(lines[b"data"])
 
 
-async def test_a_client_that_is_cut_off_twenty_times_sees_every_event_once(site: Site, http: httpx2.AsyncClient) -> None:
+async def test_a_client_that_is_cut_off_twenty_times_sees_every_event_once(
+    site: Site, http: httpx2.AsyncClient
+) -> None:
     run = await site.start("many", MANY, inputs={"items": list(range(40))})
     seen: list[JsonObject] = []
     last, cuts = "", 0
@@ -84,8 +86,12 @@ async def test_a_last_event_id_that_is_none_is_refused(http: httpx2.AsyncClient,
     assert answer.json()["code"] == "invalid_input"
 
 
-async def test_the_stream_and_the_command_line_read_the_same_journal(site: Site, http: httpx2.AsyncClient) -> None:
-    run = await site.finish((await site.start("same", MANY, inputs={"items": ["line\u2028break", "b\x85c", 3]}))["id"])
+async def test_the_stream_and_the_command_line_read_the_same_journal(
+    site: Site, http: httpx2.AsyncClient
+) -> None:
+    run = await site.finish(
+        (await site.start("same", MANY, inputs={"items": ["line\u2028break", "b\x85c", 3]}))["id"]
+    )
     streamed: list[JsonObject] = []
     path = f"/runs/{run['id']}/events/stream"
     async with asyncio.timeout(WAIT_S), aclosing(frames(http, path)) as stream:
@@ -94,7 +100,9 @@ async def test_the_stream_and_the_command_line_read_the_same_journal(site: Site,
                 streamed.append(event[2])
                 if event[1] == "run.succeeded":
                     break
-    status, out, err = await command("runs", "watch", run["id"], "--json", home=site.application.settings.home)
+    status, out, err = await command(
+        "runs", "watch", run["id"], "--json", home=site.application.settings.home
+    )
     assert status == 0, err
     lines = [json.loads(line) for line in out.split("\n") if line]
     assert lines[:-1] == streamed
@@ -102,7 +110,9 @@ async def test_the_stream_and_the_command_line_read_the_same_journal(site: Site,
     assert all("\u2028" not in line and "\x85" not in line for line in out.splitlines())
 
 
-async def test_the_stream_of_everything_has_the_events_of_every_run(site: Site, http: httpx2.AsyncClient) -> None:
+async def test_the_stream_of_everything_has_the_events_of_every_run(
+    site: Site, http: httpx2.AsyncClient
+) -> None:
     before = (await http.get("/events", params={"limit": 500})).json()["after"]
     runs = [(await site.start("everything", "do:\n  - a: {set: 1}\n"))["id"] for _ in range(2)]
     ended: set[str] = set()

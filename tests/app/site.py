@@ -81,12 +81,16 @@ class Site:
         settings = self.application.settings
         return Context(settings.tenant, settings.project, Actor("user", "owner"))
 
-    def request(self, name: str, text: str, *, inputs: JsonObject | None = None, **options: Any) -> JsonObject:
+    def request(
+        self, name: str, text: str, *, inputs: JsonObject | None = None, **options: Any
+    ) -> JsonObject:
         """The request that starts a workflow of this text."""
         path = write_workflow(self.folder / "flows" / name, text)
         return run_request(path, inputs=inputs or {}, options=options)
 
-    async def start(self, name: str, text: str, *, inputs: JsonObject | None = None, **options: Any) -> JsonObject:
+    async def start(
+        self, name: str, text: str, *, inputs: JsonObject | None = None, **options: Any
+    ) -> JsonObject:
         """Start a workflow of this text."""
         return await self.client.start_run(self.request(name, text, inputs=inputs, **options))
 
@@ -192,7 +196,11 @@ async def command(
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     """The environment of a command on an installation, with nothing of the developer's own settings."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MOSAIC_", "ANTHROPIC", "OPENAI"))}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("MOSAIC_", "ANTHROPIC", "OPENAI"))
+    }
     path = os.pathsep.join(entry for entry in sys.path if entry)
     return {**kept, "MOSAIC_HOME": str(home), "PYTHONPATH": path, "COLUMNS": "100", **more}
 

@@ -19,7 +19,9 @@ LISTEN = "do:\n  - told: {listen: {signal: go}}\noutputs: {heard: '${told}'}\n"
 
 
 @pytest.fixture(scope="module", params=["local-sqlite", "local-postgresql", "http-sqlite"])
-async def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+async def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Site]:
     """One installation for all tests here: each has its own runs."""
     door, kind = request.param.split("-")
     folder = tmp_path_factory.mktemp(request.param)
@@ -143,7 +145,11 @@ async def test_a_tool_call_waits_for_a_yes_and_a_second_answer_is_refused(site: 
     pending = await site.client.approvals(status="pending", run_id=run["id"])
     assert [item["id"] for item in pending["items"]] == [asked["id"]]
     answered = await site.client.decide(asked["id"], {"approve": True, "note": "fine"})
-    assert (answered["status"], answered["note"], answered["decided_by"]) == ("approved", "fine", "user:owner")
+    assert (answered["status"], answered["note"], answered["decided_by"]) == (
+        "approved",
+        "fine",
+        "user:owner",
+    )
     with pytest.raises(Conflict, match="approved already"):
         await site.client.decide(asked["id"], {"approve": False})
     assert (await site.finish(run["id"]))["status"] == "succeeded"
@@ -169,7 +175,11 @@ async def test_a_cancelled_run_ends_once_and_withdraws_what_it_asked(site: Site)
         await site.client.cancel(run["id"])
     with pytest.raises(Conflict):
         await site.client.decide(asked["id"], {"approve": True})
-    ends = [e["type"] for e in await site.events(run["id"]) if e["type"].startswith("run.") and "requested" not in e["type"]]
+    ends = [
+        e["type"]
+        for e in await site.events(run["id"])
+        if e["type"].startswith("run.") and "requested" not in e["type"]
+    ]
     assert ends.count("run.cancelled") == 1
     assert "run.succeeded" not in ends
 

@@ -8,7 +8,9 @@ from tests.app.site import Site, database, open_site, settings_of
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-async def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+async def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Site]:
     folder = tmp_path_factory.mktemp(request.param)
     with database(request, request.param, folder) as url:
         async with open_site(settings_of(folder / "home", url, limits={"usd": 3}), folder) as site:

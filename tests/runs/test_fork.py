@@ -34,7 +34,11 @@ async def test_a_fork_begins_with_the_files_as_they_were_before_the_step(site: S
     assert done["status"] == "succeeded", done["error"]
     assert done["outputs"] == {"one": old["outputs"]["one"], "three": "new"}
     workspace = done["workspace"]
-    assert git(workspace["repository"], "show", f"{workspace['branch']}:log.txt").split() == ["one", "two", "three"]
+    assert git(workspace["repository"], "show", f"{workspace['branch']}:log.txt").split() == [
+        "one",
+        "two",
+        "three",
+    ]
     assert git(workspace["repository"], "show", f"{workspace['branch']}:base.txt") == "base"
     started = [event["path"] for event in await site.events(fork["id"]) if event["type"] == "step.started"]
     assert started == ["two", "three"]

@@ -61,7 +61,9 @@ async def test_a_budget_comes_from_options_then_definition_then_settings(
 
 async def test_no_tokens_at_all_is_a_budget_too(site: Site) -> None:
     folder = site.folder / "flows" / "tokens"
-    write_workflow(folder, SET, script__json='{"scripted": 1, "name": "s", "agents": {"one": [{"text": "hi"}]}}')
+    write_workflow(
+        folder, SET, script__json='{"scripted": 1, "name": "s", "agents": {"one": [{"text": "hi"}]}}'
+    )
     text = "agents:\n  one: {model: ['scripted:script.json']}\ndo:\n  - talk: {agent: one, with: hello}\n"
     done = await site.finish((await site.start("tokens", text, tokens=0))["id"])
     assert done["status"] == "failed"
@@ -114,7 +116,9 @@ async def test_a_run_that_fails_keeps_its_files(site: Site) -> None:
     ids=["command", "tool", "check", "deep", "caught"],
 )
 async def test_a_run_that_needs_files_and_names_none_gets_an_empty_workspace(site: Site, text: str) -> None:
-    done = await site.finish((await site.start("empty", "policies: {write: allow, exec: allow}\n" + text))["id"])
+    done = await site.finish(
+        (await site.start("empty", "policies: {write: allow, exec: allow}\n" + text))["id"]
+    )
     assert done["status"] == "succeeded", done["error"]
     assert done["workspace"]["branch"] == f"mosaic/{done['id']}"
 
@@ -127,8 +131,12 @@ async def test_a_run_without_files_gets_no_workspace(site: Site) -> None:
 async def test_a_child_works_for_its_parent_and_shares_its_budget(site: Site) -> None:
     folder = site.folder / "flows" / "family"
     child = "mosaic: v1\nkind: Workflow\nmetadata: {name: child}\nlimits: {usd: 9}\n"
-    child += "workspace: {source: files/}\ndo:\n  - see: {run: cat given.txt}\noutputs: {seen: '${see.stdout}'}\n"
-    write_workflow(folder / "kids", child, files_S_given__txt="given\n").rename(folder / "kids" / "child.yaml")
+    child += (
+        "workspace: {source: files/}\ndo:\n  - see: {run: cat given.txt}\noutputs: {seen: '${see.stdout}'}\n"
+    )
+    write_workflow(folder / "kids", child, files_S_given__txt="given\n").rename(
+        folder / "kids" / "child.yaml"
+    )
     text = "policies: {exec: allow}\nlimits: {usd: 2}\ndo:\n  - kid: {workflow: kids/child.yaml}\noutputs: {seen: '${kid.seen}'}\n"
     done = await site.finish((await site.start("family", text))["id"])
     assert done["status"] == "succeeded", done["error"]
@@ -146,7 +154,9 @@ async def test_a_child_ends_with_its_parent(site: Site) -> None:
     run = await site.start("together-they-end", "do:\n  - kid: {workflow: child.yaml}\n")
     async with asyncio.timeout(WAIT_S):
         while not (
-            items := (await site.client.runs(status="running", workflow="listening-child", limit=1, cursor=None))["items"]
+            items := (
+                await site.client.runs(status="running", workflow="listening-child", limit=1, cursor=None)
+            )["items"]
         ):
             await asyncio.sleep(0.02)
     await site.happened(items[0]["id"], "step.started")
@@ -160,7 +170,11 @@ async def test_a_child_that_is_cancelled_alone_fails_the_step_that_waits_for_it(
     write_workflow(folder, SET, child__yaml=child)
     run = await site.start("alone", "do:\n  - kid: {workflow: child.yaml}\n")
     async with asyncio.timeout(WAIT_S):
-        while not (items := (await site.client.runs(status="running", workflow="lone-child", limit=1, cursor=None))["items"]):
+        while not (
+            items := (await site.client.runs(status="running", workflow="lone-child", limit=1, cursor=None))[
+                "items"
+            ]
+        ):
             await asyncio.sleep(0.02)
     await site.client.cancel(items[0]["id"])
     done = await site.finish(run["id"])
@@ -192,7 +206,9 @@ async def test_a_run_has_one_end_whoever_is_first(site: Site) -> None:
         except Conflict:
             pass
         done = await site.finish(run["id"])
-        ends = [e["type"] for e in await site.events(run["id"]) if e["type"] in ("run.succeeded", "run.cancelled")]
+        ends = [
+            e["type"] for e in await site.events(run["id"]) if e["type"] in ("run.succeeded", "run.cancelled")
+        ]
         assert ends == [f"run.{done['status']}"]
 
 
@@ -220,7 +236,11 @@ async def test_a_definition_that_is_damaged_ends_the_run_instead_of_leaving_it(
         run = await site.start("damaged", LISTEN)
         await site.happened(run["id"], "step.started")
     digest = run["definition_hash"].removeprefix("sha256:")
-    (blob,) = [path for path in (tmp_path / "home" / "blobs").rglob("*") if path.is_file() and digest in str(path).replace("/", "")]
+    (blob,) = [
+        path
+        for path in (tmp_path / "home" / "blobs").rglob("*")
+        if path.is_file() and digest in str(path).replace("/", "")
+    ]
     blob.chmod(0o600)
     blob.write_bytes(b"something else")
     async with open_site(settings, tmp_path) as site:

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from mosaic.workflows import check, load, render_problems, workflow_schema
 from mosaic.workflows.functions import FUNCTIONS
-from mosaic.workflows.language.common_keys import error_codes
+from mosaic.workflows.language.step_keys import error_codes
 from mosaic.workflows.language.step_shapes import KINDS
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "workflows.md"

@@ -90,7 +90,12 @@ class Workspaces:
             if not self._is_whole(workspace):
                 await self._build(workspace, git, str(record["tip"]))
             workspace.scratch.mkdir(exist_ok=True)
-            await self._publish(workspace, store, git, str(record["tip"]))
+            tip = str(record["tip"])
+            await self._publish(workspace, store, git, tip)
+            if not self._has_shared(workspace, tip):
+                # A kill between the commit and its last act: what git in the worktree compares with is older.
+                await replace(git, index=self._admin(workspace) / "index").text("read-tree", tip)
+                self._mark_shared(workspace, tip)
 
     async def commit(
         self, workspace: Workspace, message: str, *, key: str | None = None
@@ -120,6 +125,7 @@ class Workspaces:
             self._save(workspace, tip=made)
             await self._publish(workspace, store, git, made)
             self._share_index(workspace)
+            self._mark_shared(workspace, made)
             return await self._describe(git, made)
 
     async def checkpoint(self, workspace: Workspace, *, label: str) -> str:
@@ -382,6 +388,13 @@ class Workspaces:
         shutil.copyfile(self._index(workspace), made)
         made.replace(self._admin(workspace) / "index")
         (self._admin(workspace) / "index.lock").unlink(missing_ok=True)
+
+    def _has_shared(self, workspace: Workspace, tip: str) -> bool:
+        mark = self._admin(workspace) / "mosaic-shared"
+        return mark.is_file() and mark.read_text() == f"{tip}\n"
+
+    def _mark_shared(self, workspace: Workspace, tip: str) -> None:
+        write_file(self._admin(workspace) / "mosaic-shared", f"{tip}\n")
 
     # -- records ------------------------------------------------------------------------------------------------
 

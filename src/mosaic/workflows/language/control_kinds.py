@@ -16,7 +16,7 @@ from mosaic.workflows.control_steps import (
 )
 from mosaic.workflows.expressions import Template, Value
 from mosaic.workflows.language.action_kinds import AGENT_NAME, WITH
-from mosaic.workflows.language.common_keys import BOUNDED, CATCH, OUTPUT, RETRIED, VARIABLE
+from mosaic.workflows.language.step_keys import BOUNDED, CATCH, OUTPUT, RETRIED, VARIABLE
 from mosaic.workflows.language.nodes import MapNode
 from mosaic.workflows.language.reading import Reading, join_pointer
 from mosaic.workflows.language.shapes import (

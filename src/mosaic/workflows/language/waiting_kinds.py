@@ -11,7 +11,7 @@ from mosaic.workflows.action_steps import (
 )
 from mosaic.workflows.durations import parse_duration
 from mosaic.workflows.expressions import Template
-from mosaic.workflows.language.common_keys import ALWAYS, SCHEMA
+from mosaic.workflows.language.step_keys import ALWAYS, SCHEMA
 from mosaic.workflows.language.nodes import MapNode
 from mosaic.workflows.language.reading import Reading, join_pointer
 from mosaic.workflows.language.shapes import (
