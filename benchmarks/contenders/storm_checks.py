@@ -75,7 +75,7 @@ _FIGURES = {
     "most crashes in a row without progress": "SELECT COALESCE(MAX(crashes), 0) FROM execution",
     "unsafe calls cut short, outcome unknown": """
         SELECT COUNT(*) FROM effect WHERE status = 'failed' AND CAST(error AS TEXT) LIKE '%outcome_unknown%'
-        AND key LIKE '%#request%'""",
+        AND (key LIKE '%#request%' OR key LIKE '%#command%')""",
     "model calls in the ledger": "SELECT COUNT(*) FROM model_call",
     "approvals decided": "SELECT COUNT(*) FROM approval WHERE status = 'approved'",
 }

@@ -168,7 +168,20 @@ do:
 
 @pytest.mark.slow
 @pytest.mark.requirement("ENT-41")
-@pytest.mark.parametrize("place", ["step", "agent"])
+@on_sqlite
+@pytest.mark.parametrize(
+    "place",
+    [
+        "agent",
+        pytest.param(
+            "step",
+            marks=pytest.mark.xfail(
+                strict=True,
+                reason="`run.resumed` counts as progress, so a run's own crashes are never in a row",
+            ),
+        ),
+    ],
+)
 async def test_work_whose_process_dies_again_and_again_is_put_aside_and_seen(
     installation: Installation, tmp_path: Path, place: str
 ) -> None:

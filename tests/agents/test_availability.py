@@ -25,6 +25,7 @@ def test_only_the_moves_of_the_table_are_allowed(before: Availability, after: Av
     assert repr(after.value) in caught.value.message
 
 
+@pytest.mark.requirement("ENT-38")
 @pytest.mark.parametrize(
     ("stored", "age_s", "active", "seen"),
     [

@@ -65,6 +65,7 @@ def conversation(turns: int, size: int) -> ModelRequest:
     return ModelRequest("m", tuple(messages))
 
 
+@pytest.mark.requirement("STK-10")
 def test_old_tool_results_give_way_and_the_newest_stay() -> None:
     request = conversation(10, 4000)
     limit = estimate_tokens(request) // 2

@@ -90,6 +90,7 @@ async def test_a_wrong_context_is_put_right_first(
         assert said(texts(bench.model.asked[1], "tool"), "[error]", told)
 
 
+@pytest.mark.requirement("STK-10")
 async def test_a_secret_in_a_handoff_goes_nowhere(bench: Bench) -> None:
     bench.model.will(says(None, call("handoff_to_reviewer", {"task": f"Log in with {SECRET}."})))
     outcome = await bench.run(bench.job(bench.spec(handoffs=("reviewer",))))
@@ -100,6 +101,7 @@ async def test_a_secret_in_a_handoff_goes_nowhere(bench: Bench) -> None:
     assert SECRET not in str(found.to_json())
 
 
+@pytest.mark.requirement("MOZ-51")
 async def test_handing_over_to_an_agent_that_is_not_allowed_is_an_unknown_tool(bench: Bench) -> None:
     bench.model.will(says(None, call("handoff_to_owner", {"task": "x"})), says("Done."))
     outcome = await bench.run(bench.job(bench.spec(handoffs=("reviewer",))))

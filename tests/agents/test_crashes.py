@@ -73,6 +73,7 @@ async def node(settings: StorageSettings, model: ScriptedModel, work: Path) -> A
             await process.wait()
 
 
+@pytest.mark.requirement("MOZ-02", "MAOS-44")
 async def test_a_job_killed_twice_goes_on_and_repeats_nothing_that_was_done(
     storage_settings: StorageSettings, database: Database, journal: Journal, blobs: BlobStore, redactor: Any,
     tmp_path: Path,

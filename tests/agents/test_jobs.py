@@ -198,6 +198,7 @@ async def test_no_usable_model_is_told_and_may_be_usable_later(bench: Bench) -> 
     assert isinstance(await bench.run(), Completed)
 
 
+@pytest.mark.requirement("ENT-44")
 async def test_the_task_says_which_of_its_models_to_use(bench: Bench) -> None:
     bench.model.will(says("Done."))
     spec = bench.spec(models_by_task={"review": ("openai:reviewer",)})
@@ -207,6 +208,7 @@ async def test_the_task_says_which_of_its_models_to_use(bench: Bench) -> None:
     assert [body["model"] for body in bench.model.asked] == ["reviewer", "test-model", "override"]
 
 
+@pytest.mark.requirement("ENT-49")
 async def test_another_model_stands_in_when_the_first_cannot_answer(bench: Bench) -> None:
     bench.model.will(
         lambda body: (

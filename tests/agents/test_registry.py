@@ -92,7 +92,7 @@ async def test_registering_again_renews_the_definition_and_is_journaled_once(
     assert [event.data["to"] for event in events] == ["online"]
 
 
-@pytest.mark.requirement("ENT-38")
+@pytest.mark.requirement("ENT-38", "ENT-50")
 async def test_a_silent_agent_goes_offline_and_a_heartbeat_brings_it_back(
     database: Database, registry: AgentRegistry, ctx: Context, watch: Watch
 ) -> None:
@@ -189,6 +189,7 @@ async def test_the_fittest_agent_is_found_first(
     assert await names() == ["coder"]
 
 
+@pytest.mark.requirement("MOZ-127", "ENT-64")
 async def test_a_conversation_is_read_back_whole_and_masked_by_its_tenant_only(
     database: Database, conversations: Conversations, redactor: Redactor, ctx: Context
 ) -> None:
@@ -235,6 +236,7 @@ async def test_the_end_of_a_run_ends_what_its_agents_were_doing(
     assert Trigger.CANCEL.value == events[0].data["trigger"]
 
 
+@pytest.mark.requirement("ENT-38")
 async def test_a_process_keeps_the_agents_alive_that_it_has_registered(
     database: Database, journal: Journal, ctx: Context, watch: Watch
 ) -> None:

@@ -44,7 +44,7 @@ def test_what_the_table_does_not_hold_is_refused_and_names_both_states(
     assert machine.take_unwritten() == []
 
 
-@pytest.mark.requirement("MOZ-19")
+@pytest.mark.requirement("MOZ-19", "MOZ-12")
 def test_every_open_state_can_fail_and_be_cancelled_and_every_final_one_only_ends() -> None:
     for state in TurnState:
         leaves = {trigger for (before, trigger) in TRANSITIONS if before is state}

@@ -1,6 +1,7 @@
 """Local mode has one owner, and nobody else can reach it by accident."""
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def test_loopback_needs_no_further_authentication(host: str, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("token", ["", "short"])
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "example.org"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "example.org", "127.example.org"])
 def test_listening_beyond_loopback_without_a_strong_token_is_refused(
     host: str, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -38,3 +39,26 @@ def test_listening_beyond_loopback_with_a_configured_token_is_allowed(
 ) -> None:
     monkeypatch.setenv("MOSAIC_OWNER_TOKEN", "x" * 40)
     require_remote_token("0.0.0.0")
+
+
+def test_an_empty_file_is_no_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MOSAIC_OWNER_TOKEN", raising=False)
+    (tmp_path / "owner-token").write_text("\n")
+    token = owner_token(tmp_path)
+    assert len(token) >= 32
+    assert owner_token(tmp_path) == token
+    assert (tmp_path / "owner-token").stat().st_mode & 0o777 == 0o600
+
+
+def test_no_token_is_nobodys() -> None:
+    assert not check_token("", "")
+    assert not check_token("a" * 32, "")
+    assert check_token("a" * 32, "a" * 32)
+
+
+def test_processes_that_make_it_at_once_agree_on_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MOSAIC_OWNER_TOKEN", raising=False)
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(lambda _: owner_token(tmp_path), range(32)))
+    assert len(found) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["owner-token"]

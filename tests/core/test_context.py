@@ -32,6 +32,7 @@ def test_a_context_changes_by_copies() -> None:
     assert CTX.correlation is None
 
 
+@pytest.mark.requirement("MOZ-126")
 def test_another_tenants_value_is_refused_without_naming_the_tenant() -> None:
     CTX.require_tenant("t1")
     with pytest.raises(TenantViolation) as refused:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mosaic.core.money import ZERO, Money
 
 
+@pytest.mark.requirement("MAOS-46")
 @given(st.lists(st.integers(-(10**18), 10**18)))
 def test_sums_do_not_drift(amounts: list[int]) -> None:
     total = ZERO

@@ -43,6 +43,7 @@ async def settle(database, cost, ctx, reservation, call=CALL):
             await tx.execute(write)
 
 
+@pytest.mark.requirement("ORC-72")
 async def test_what_fits_is_set_aside_to_the_last_nano_and_no_further(database, cost, ctx):
     await open_budget(database, cost, ctx, nanos=250)
     await reserve(cost, ctx, "a")
@@ -196,6 +197,7 @@ async def test_another_tenants_run_of_the_same_id_is_another_run(database, cost,
     assert (await cost.run_cost(ctx, "run_1")).limit == Money(100)
 
 
+@pytest.mark.requirement("MOZ-130", "ENT-47")
 async def test_the_ledger_lists_every_call(database, cost, ctx):
     await open_budget(database, cost, ctx, "child", root="run_1")
     for run_id in ("run_1", "child"):
@@ -259,6 +261,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
+@pytest.mark.requirement("ORC-72")
 async def test_two_processes_reserving_five_hundred_times_never_pass_the_limit(
     database, cost, ctx, database_url, tmp_path
 ):

@@ -154,6 +154,7 @@ async def test_a_bus_does_not_wake_itself_twice(database: Database, bus: Bus, el
         assert not await mine.wait(timeout_s=0)
 
 
+@pytest.mark.requirement("MAOS-13", "STK-20")
 async def test_a_real_second_process_wakes_us(database: Database, bus: Bus) -> None:
     script = f"""
 import asyncio

@@ -35,6 +35,7 @@ async def everything(database: Database) -> str:
 # Events
 
 
+@pytest.mark.requirement("ORC-83", "MAOS-03")
 async def test_events_come_back_in_order_with_their_envelope(
     database: Database, journal: Journal, ctx: Context
 ) -> None:
@@ -298,6 +299,7 @@ async def test_two_processes_worth_of_writers_share_one_sequence(
     assert [event.seq for event in await journal.read(ctx)] == list(range(1, 61))
 
 
+@pytest.mark.requirement("STK-49")
 async def test_what_a_reader_has_seen_never_changes_behind_it(
     database: Database, journal: Journal, ctx: Context
 ) -> None:
@@ -330,6 +332,7 @@ async def test_what_a_reader_has_seen_never_changes_behind_it(
 # Tenants
 
 
+@pytest.mark.requirement("ENT-64", "MOZ-125")
 async def test_another_tenant_sees_and_reaches_nothing(
     database: Database, journal: Journal, ctx: Context
 ) -> None:

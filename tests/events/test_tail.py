@@ -47,6 +47,7 @@ async def test_a_follower_can_continue_where_it_stopped(journal: Journal, ctx: C
         assert await take(events, 2) == [4, 5]
 
 
+@pytest.mark.requirement("MAOS-14")
 async def test_followers_of_one_run_see_only_that_run(journal: Journal, ctx: Context) -> None:
     async with contextlib.aclosing(journal.tail(ctx, run_id="run_2")) as events:
         waiting = asyncio.ensure_future(anext(events))
@@ -57,6 +58,7 @@ async def test_followers_of_one_run_see_only_that_run(journal: Journal, ctx: Con
     assert (event.seq, event.run_id) == (2, "run_2")
 
 
+@pytest.mark.requirement("MAOS-14")
 async def test_followers_miss_nothing_and_repeat_nothing_while_many_write(
     database: Database, journal: Journal, ctx: Context
 ) -> None:

@@ -30,6 +30,7 @@ HELLO = reply("openai", Said("hello"))
 BUSY = json_reply(error_body("openai", "busy", "server_error"), status=503)
 
 
+@pytest.mark.requirement("ENT-47")
 async def test_an_answer_is_recorded_with_its_cost_and_its_event(
     inference, effects, endpoint, cost, ctx, events
 ):
@@ -143,6 +144,7 @@ async def test_a_stream_that_breaks_off_is_tried_again_from_the_beginning(infere
     assert shown == ["one\n", "one\n", "two\n"]
 
 
+@pytest.mark.requirement("ENT-49", "ORC-60")
 async def test_the_next_model_is_used_when_one_cannot_answer(
     inference, effects, endpoint, second_endpoint, events
 ):

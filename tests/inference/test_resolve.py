@@ -110,6 +110,7 @@ def test_a_models_name_may_hold_colons():
     assert split_reference("openai") == ("openai", None)
 
 
+@pytest.mark.requirement("ORC-06", "ORC-196")
 async def test_health_and_models_are_told_for_every_provider(make, endpoint):
     endpoint.answer = lambda _: INSTALLED
     inference = make({"OLLAMA_HOST": endpoint.url})

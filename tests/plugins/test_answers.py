@@ -54,6 +54,7 @@ async def answer(endpoint, vendor, said, *, streamed, **options):
     return await ask(endpoint, vendor, streamed=streamed, **options)
 
 
+@pytest.mark.requirement("ORC-196", "ORC-197", "ORC-202", "ORC-207", "ORC-101", "ORC-199")
 @every_vendor
 @both_ways
 async def test_text_arrives(endpoint, vendor, streamed):
@@ -66,6 +67,7 @@ async def test_text_arrives(endpoint, vendor, streamed):
         assert [delta.text for delta in deltas if delta.kind == "text"] == ["one\n", "two\n"]
 
 
+@pytest.mark.requirement("ORC-199", "ORC-197")
 @every_vendor
 @both_ways
 async def test_a_tool_call_arrives_under_our_name(endpoint, vendor, streamed):
@@ -143,6 +145,7 @@ async def test_usage_that_a_server_does_not_tell_is_estimated_and_marked(endpoin
     assert response.usage.output_tokens > 0
 
 
+@pytest.mark.requirement("ORC-199")
 @pytest.mark.parametrize("vendor", ["openai", "anthropic"])
 async def test_malformed_arguments_are_kept_for_repair(endpoint, vendor):
     said = Said(calls=(("c1", "files_read", '{"path": "a.py"}'),))

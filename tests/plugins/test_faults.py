@@ -52,6 +52,7 @@ async def failure(vendor, url, *, streamed=False, timeout_s=10.0) -> MosaicError
     return caught.value
 
 
+@pytest.mark.requirement("ORC-102", "ORC-243")
 @every_vendor
 @both_ways
 @pytest.mark.parametrize(
@@ -72,6 +73,7 @@ async def test_a_status_becomes_the_error_it_means(endpoint, vendor, streamed, s
     assert "no, not with" in error.message
 
 
+@pytest.mark.requirement("ORC-102", "ORC-243")
 @every_vendor
 @both_ways
 async def test_too_many_requests_say_how_long_to_wait(endpoint, vendor, streamed):

@@ -31,6 +31,7 @@ async def test_a_remote_provider_with_a_key_is_ready_without_being_asked(endpoin
     assert not endpoint.requests
 
 
+@pytest.mark.requirement("ORC-56", "ORC-243")
 @pytest.mark.parametrize(("vendor", "body"), [("openai", OPENAI_MODELS), ("anthropic", ANTHROPIC_MODELS)])
 async def test_a_thorough_check_proves_the_key(endpoint, vendor, body):
     provider = make_provider(vendor, endpoint.url)
@@ -61,6 +62,7 @@ async def test_an_unreachable_server_is_unreachable_not_an_exception():
         await provider.close()
 
 
+@pytest.mark.requirement("ORC-196")
 async def test_the_offered_models_are_listed(endpoint):
     endpoint.will(json_reply(ANTHROPIC_MODELS))
     provider = make_provider("anthropic", endpoint.url)
@@ -90,6 +92,7 @@ async def test_ollama_without_any_model_says_how_to_get_one(endpoint):
     await provider.close()
 
 
+@pytest.mark.requirement("ORC-207")
 async def test_ollama_chooses_the_best_installed_model_that_is_known(endpoint):
     endpoint.answer = lambda _: tags("tiny:1b", "llama3.1:8b", "qwen3-coder:30b")
     provider = make_provider("ollama", endpoint.url)

@@ -77,6 +77,7 @@ async def sent(endpoint, vendor, *, streamed=False, config=None, **fields):
     return endpoint.last.json
 
 
+@pytest.mark.requirement("MAOS-46", "ORC-243")
 @every_vendor
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize(
@@ -113,6 +114,7 @@ async def test_the_scripted_answers_fit_the_vendors_own_description_too(vendor, 
             contracts.check(vendor, "event", json.loads(text))
 
 
+@pytest.mark.requirement("ORC-199")
 async def test_openai_gets_the_conversation(endpoint):
     body = await sent(endpoint, "openai", tools=TOOLS)
     system, user, assistant, first, second, last = body["messages"]
@@ -244,6 +246,7 @@ async def test_the_answers_limit_has_the_name_that_the_server_knows(endpoint):
     assert (await sent(endpoint, "ollama", max_output_tokens=9))["options"]["num_predict"] == 9
 
 
+@pytest.mark.requirement("ORC-197", "ORC-200", "ORC-202", "ORC-206", "ORC-207")
 @pytest.mark.parametrize(
     ("vendor", "part", "shown"),
     [

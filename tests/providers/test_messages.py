@@ -33,6 +33,7 @@ EVERY_PART = (
 )
 
 
+@pytest.mark.requirement("ORC-103")
 def test_a_message_of_every_part_comes_back_equal_through_json():
     message = Message("assistant", EVERY_PART)
     assert Message.from_json(json.loads(json.dumps(message.to_json()))) == message
@@ -51,6 +52,7 @@ def test_a_response_comes_back_equal_through_json():
     assert ModelResponse.from_json(json.loads(json.dumps(response.to_json()))) == response
 
 
+@pytest.mark.requirement("ORC-103")
 @pytest.mark.parametrize(
     "shown",
     [

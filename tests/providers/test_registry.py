@@ -22,6 +22,7 @@ def plugin(name, target):
     return EntryPoint(name, target, "mosaic.providers")
 
 
+@pytest.mark.requirement("ORC-91", "ORC-100")
 def test_the_built_in_providers_are_found_without_importing_them():
     for module in [name for name in sys.modules if name.startswith("mosaic.plugins.ollama")]:
         del sys.modules[module]
@@ -29,6 +30,7 @@ def test_the_built_in_providers_are_found_without_importing_them():
     assert "mosaic.plugins.ollama" not in sys.modules
 
 
+@pytest.mark.requirement("ORC-92")
 def test_every_manifest_is_whole():
     for name in ("anthropic", "ollama", "openai", "scripted"):
         manifest = registry().manifest(name)
@@ -44,6 +46,7 @@ def test_an_unknown_provider_is_named_with_the_nearest_known_one():
     assert "anthropic" in str(caught.value.hint)
 
 
+@pytest.mark.requirement("ORC-91", "ORC-93")
 async def test_a_plugin_that_cannot_be_imported_is_reported_and_harms_no_other():
     found = registry(
         plugins=[
@@ -86,6 +89,7 @@ async def test_without_a_key_the_health_names_the_variable_to_set():
         assert variable in str(health.hint)
 
 
+@pytest.mark.requirement("ORC-93")
 @pytest.mark.parametrize(
     "config", [{"api-key": KEY}, {"base_url": [KEY]}, {"base_url": KEY}, {"api_key": f"{KEY} {KEY}"}]
 )

@@ -23,6 +23,7 @@ def files_in(directory: Path) -> list[Path]:
     return [path for path in directory.rglob("*") if path.is_file()]
 
 
+@pytest.mark.requirement("ENT-26")
 async def test_a_blob_comes_back_under_the_hash_of_its_bytes(store: BlobStore) -> None:
     digest = await store.put(b"some bytes")
     assert digest == content_hash(b"some bytes")
@@ -59,6 +60,7 @@ async def test_what_is_no_digest_never_becomes_a_path(store: BlobStore, digest: 
         await store.exists(digest)
 
 
+@pytest.mark.requirement("ENT-26")
 async def test_damaged_bytes_are_reported_and_never_returned(tmp_path: Path) -> None:
     store = FileBlobs(tmp_path)
     digest = await store.put(b"good bytes")

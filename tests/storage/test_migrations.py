@@ -48,6 +48,7 @@ async def test_migrating_twice_and_at_once_is_the_same_as_once(empty: Database, 
     await second.close()
 
 
+@pytest.mark.requirement("STK-104")
 async def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:
     async with database.transaction() as tx:
         await tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -57,6 +58,7 @@ async def test_a_database_of_a_newer_version_is_left_alone(database: Database) -
     assert await database.schema_version() == "9999"
 
 
+@pytest.mark.requirement("MOZ-125")
 async def test_every_table_is_scoped_by_tenant_or_says_why_not() -> None:
     autogenerate.import_models()
     # Belong to the installation, not to a tenant.
@@ -71,6 +73,7 @@ async def test_every_table_is_scoped_by_tenant_or_says_why_not() -> None:
     assert unscoped == set()
 
 
+@pytest.mark.requirement("MAOS-19", "ENT-14", "STK-49", "MOZ-40")
 @pytest.mark.parametrize("statement", ["UPDATE event SET type = 'forged'", "DELETE FROM event"])
 async def test_the_database_itself_refuses_to_change_the_journal(database: Database, statement: str) -> None:
     async with database.transaction() as tx:

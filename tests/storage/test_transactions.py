@@ -33,6 +33,7 @@ async def test_a_block_that_ends_commits_and_then_calls_back(database: Database,
     assert await count(database, notes) == 1
 
 
+@pytest.mark.requirement("ENT-23")
 async def test_a_block_that_raises_writes_nothing_and_calls_nobody(database: Database, notes: Table) -> None:
     called: list[str] = []
 
@@ -69,6 +70,7 @@ async def test_rows_come_as_mappings_and_absence_as_none(database: Database, not
         assert await tx.scalar(select(notes.c.text).where(notes.c.id == 3)) is None
 
 
+@pytest.mark.requirement("ENT-23")
 async def test_a_reader_sees_one_moment_and_does_not_hold_up_a_writer(
     database: Database, notes: Table
 ) -> None:
@@ -108,6 +110,7 @@ async def test_a_key_that_is_taken_is_reported_as_a_duplicate_without_the_row(
     assert await count(database, notes) == 0
 
 
+@pytest.mark.requirement("ENT-23", "MAOS-46")
 async def test_fifty_writers_get_their_turns(database: Database, notes: Table) -> None:
     async def write(number: int) -> None:
         async with database.transaction() as tx:

@@ -18,6 +18,7 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.requirement("MAOS-18")
 async def test_a_run_can_begin_where_another_run_was_before_a_step(tmp_path: Path, source: Path) -> None:
     workspaces = Workspaces(tmp_path / "data")
     old = await workspaces.prepare("run_old", source)
@@ -31,6 +32,7 @@ async def test_a_run_can_begin_where_another_run_was_before_a_step(tmp_path: Pat
     assert (old.path / "a.txt").read_text() == "third\n"
 
 
+@pytest.mark.requirement("MAOS-18", "ENT-26")
 async def test_a_checkpoint_does_not_move_the_branch(tmp_path: Path, source: Path) -> None:
     workspaces = Workspaces(tmp_path / "data")
     workspace = await workspaces.prepare("run_one", source)

@@ -2,6 +2,7 @@
 
 import contextlib
 import hmac
+import ipaddress
 import os
 import secrets
 from pathlib import Path
@@ -13,7 +14,6 @@ __all__ = ["TOKEN_VARIABLE", "check_token", "owner_token", "require_remote_token
 TOKEN_VARIABLE = "MOSAIC_OWNER_TOKEN"  # noqa: S105  # the name of a variable, not a secret
 _NAME = "owner-token"
 _MIN_LENGTH = 32
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def owner_token(home: Path) -> str:
@@ -66,13 +66,20 @@ def check_token(expected: str, given: str) -> bool:
     return bool(expected) and hmac.compare_digest(expected.encode(), given.encode())
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name, which may lead anywhere
+
+
 def require_remote_token(host: str) -> None:
     """Refuse to listen beyond loopback unless authentication was configured on purpose.
 
     Raises:
         InvalidInput: when `host` is reachable from other machines and no owner token is set.
     """
-    if host in _LOOPBACK or host.startswith("127."):
+    if _is_loopback(host):
         return
     token = os.environ.get(TOKEN_VARIABLE, "").strip()
     if len(token) < _MIN_LENGTH:

@@ -1,0 +1,125 @@
+"""`mosaic` as a user runs it: processes of their own, at a terminal or not."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from mosaic.core.values import JsonObject
+from tests.app.site import WAIT_S, environment
+
+__all__ = ["Process", "start"]
+
+
+class Process:
+    """A running command; what it says is read as it comes."""
+
+    def __init__(self, process: asyncio.subprocess.Process, terminal: int | None) -> None:
+        self._process = process
+        self._terminal = terminal
+        self.screen = ""
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def line(self, wanted: Callable[[str], bool] = lambda _: True) -> str:
+        """Read stdout up to a line that is wanted, and return that."""
+        assert self._process.stdout is not None
+        read: list[str] = []
+        async with asyncio.timeout(WAIT_S):
+            while text := (await self._process.stdout.readline()).decode():
+                read.append(text)
+                if wanted(text):
+                    return text.rstrip("\n")
+        raise AssertionError(f"the command ended without saying it: {read} {await self._errors()}")
+
+    async def event(self, kind: str, path: str | None = None) -> JsonObject:
+        """Read JSON lines up to an event."""
+
+        def wanted(line: str) -> bool:
+            shown = json.loads(line)
+            return shown.get("type") == kind and path in (None, shown.get("path"))
+
+        found: JsonObject = json.loads(await self.line(wanted))
+        return found
+
+    async def shows(self, text: str) -> str:
+        """Read the terminal until it shows a text; return what came up to there."""
+        assert self._terminal is not None
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(WAIT_S):
+            while text not in self.screen:
+                arrived: asyncio.Future[bytes] = loop.create_future()
+                terminal = self._terminal
+
+                def read(arrived: asyncio.Future[bytes] = arrived) -> None:
+                    with contextlib.suppress(OSError):
+                        if not arrived.done():
+                            arrived.set_result(os.read(terminal, 65_536))
+
+                loop.add_reader(terminal, read)
+                try:
+                    self.screen += (await arrived).decode("utf-8", "replace")
+                finally:
+                    loop.remove_reader(terminal)
+        shown, _, self.screen = self.screen.partition(text)
+        return shown
+
+    def type(self, text: str) -> None:
+        """Type at the terminal."""
+        assert self._terminal is not None
+        os.write(self._terminal, text.encode())
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    async def ended(self) -> tuple[int, str, str]:
+        """Wait for its end; returns exit status and what it said besides."""
+        async with asyncio.timeout(WAIT_S):
+            out, err = await self._process.communicate()
+        return self._process.returncode or 0, out.decode(), (err or b"").decode()
+
+    async def _errors(self) -> str:
+        return (await self.ended())[2]
+
+    async def clean_up(self) -> None:
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.communicate()
+        self._process._transport.close()  # type: ignore[attr-defined]  # or its pipes warn when they are collected
+        if self._terminal is not None:
+            os.close(self._terminal)
+
+
+@contextlib.asynccontextmanager
+async def start(
+    *args: str, home: Path, terminal: bool = False, env: dict[str, str] | None = None
+) -> AsyncIterator[Process]:
+    """Start a command; with `terminal` its stdin and stderr are one. It is killed when the block ends."""
+    ours, theirs = os.openpty() if terminal else (None, None)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "mosaic.cli",
+        *args,
+        stdin=theirs if theirs is not None else asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=theirs if theirs is not None else asyncio.subprocess.PIPE,
+        env=environment(home, **(env or {})),
+        cwd=home.parent,
+        limit=1 << 24,
+        start_new_session=terminal,
+    )
+    if theirs is not None:
+        os.close(theirs)
+    running = Process(process, ours)
+    try:
+        yield running
+    finally:
+        await running.clean_up()
