@@ -1,13 +1,16 @@
 """`mosaic run` and `mosaic runs watch` as a person and a script use them, in processes of their own."""
 
+import asyncio
+import contextlib
 import json
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from mosaic.core.values import JsonObject
-from tests.app.site import command, write_workflow
+from tests.app.site import WAIT_S, command, write_workflow
 from tests.cli.process import start
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -219,20 +222,62 @@ async def test_a_run_is_forked_listed_shown_and_logged(home: Path, tmp_path: Pat
     assert "Steps it began: a, b." in err
 
 
-async def test_a_run_that_kills_its_process_is_given_up_and_can_be_started_again(home: Path, tmp_path: Path) -> None:
-    """A poisonous run: each try ends the whole process. It becomes a dead letter instead of a loop."""
-    kill = (
-        "import os,signal\npid=os.getpid()\n"
-        "while pid>1 and b'mosaic.cli' not in open(f'/proc/{pid}/cmdline','rb').read():\n"
-        "    pid=int([l for l in open(f'/proc/{pid}/status') if l.startswith('PPid')][0].split()[1])\n"
-        "if not os.path.exists('antidote'): os.kill(pid,signal.SIGKILL)\n"
-    )
-    text = "policies: {exec: allow}\ndo:\n  - poison: {tool: files.read, with: {path: repo.txt}}\n"
-    text = "workspace: {source: repo/}\npolicies: {exec: allow}\ndo:\n  - poison: {run: python3 kill.py, retry: {attempts: 1}}\n"
-    flow = write_workflow(tmp_path / "poison", text, repo_S_kill__py=kill)
-    env = {"MOSAIC_ENGINE__MAX_RECOVERIES": "1"}
-    status, out, _ = await command("run", str(flow), "--json", home=home, env=env)
-    assert status < 0 or status > 128
-    run_id = json.loads(out.splitlines()[0])["run_id"]
-    status, out, err = await command("runs", "watch", run_id, "--json", home=home, env=env)
-    assert "given up" in err or status != 0
+async def next_one(reached: asyncio.Queue[None]) -> None:
+    async with asyncio.timeout(WAIT_S):
+        await reached.get()
+
+
+@contextlib.asynccontextmanager
+async def hanging_server() -> AsyncIterator[tuple[str, asyncio.Queue[None], asyncio.Event]]:
+    """An HTTP server that answers nobody before it is told to; yields its address and who reached it."""
+    reached: asyncio.Queue[None] = asyncio.Queue()
+    answer = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            reached.put_nowait(None)
+            await answer.wait()
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", reached, answer
+        answer.set()
+
+
+async def test_a_run_whose_process_keeps_dying_is_given_up_and_can_be_started_again(
+    home: Path, tmp_path: Path
+) -> None:
+    env = {"MOSAIC_ENGINE__MAX_RECOVERIES": "1", "MOSAIC_TOOLS__ALLOW_PRIVATE_HOSTS": "127.0.0.1"}
+    async with hanging_server() as (address, reached, answer):
+        text = f"do:\n  - first: {{set: 1}}\n  - poison: {{http: {{url: '{address}'}}, timeout: 10m}}\n"
+        flow = str(write_workflow(tmp_path / "poison", text))
+        run_id = ""
+        async with start("run", flow, "--json", home=home, env=env) as run:
+            run_id = (await run.event("run.created"))["run_id"]
+            await next_one(reached)
+            run.send(signal.SIGKILL)
+            await run.ended()
+        async with start("runs", "watch", run_id, "--json", home=home, env=env) as run:
+            await next_one(reached)
+            run.send(signal.SIGKILL)
+            await run.ended()
+        status, out, err = await command("runs", "watch", run_id, "--json", home=home, env=env)
+        assert status == 1, err
+        given_up = result(out)
+        assert given_up["status"] == "failed"
+        assert "crashed 2 times in a row" in given_up["error"]["message"]
+        status, out, _ = await command("runs", "dead", home=home)
+        assert run_id in out
+        answer.set()
+        status, _, err = await command("runs", "dead", "--requeue", run_id, home=home)
+        assert status == 0, err
+        status, out, err = await command("runs", "watch", run_id, "--json", home=home, env=env)
+    assert status == 0, err
+    assert result(out)["status"] == "succeeded"
+    assert [json.loads(line)["type"] for line in out.splitlines()].count("run.reopened") == 1
+    status, _, err = await command("runs", "dead", "--requeue", run_id, home=home)
+    assert (status, "not dead" in err) == (1, True)

@@ -1,6 +1,7 @@
 """The application: every room, built from the settings and wired. The only place that knows them all."""
 
 import asyncio
+import itertools
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -43,6 +44,7 @@ from mosaic.workspaces import Workspaces
 __all__ = ["Application", "build"]
 
 _log = get_logger(__name__)
+_RECONCILE_FIRST_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 _RECONCILE_S = 30.0
 
 
@@ -188,13 +190,13 @@ class Application:
             self._background.append(asyncio.create_task(work()))
 
     async def _reconcile(self) -> None:
-        """End runs that the engine gave up, now and then."""
-        while True:
+        """End runs that the engine gave up: soon after the start, when that is likely, then now and then."""
+        for pause_s in itertools.chain(_RECONCILE_FIRST_S, itertools.repeat(_RECONCILE_S)):
             try:
                 await self.runs.reconcile()
             except Exception as error:  # noqa: BLE001  # a worker: it looks again
                 _log.exception("reconciling runs failed", exc_info=error)
-            await asyncio.sleep(_RECONCILE_S)
+            await asyncio.sleep(pause_s)
 
     async def ready(self) -> None:
         """Check that this process takes work and that the database answers.
