@@ -228,6 +228,7 @@ asyncio.run(main())
             return await process.wait()
 
     codes = [await node("start")]
+    assert codes == [-signal.SIGKILL]
     while codes[-1] != 0 and len(codes) < 6:
         codes.append(await node("go on"))
     assert codes == [-signal.SIGKILL] * 3 + [0], "two recoveries are allowed"

@@ -183,8 +183,10 @@ class RunHandler:
         known = effects.is_recorded("run:start")
         await effects.effect("run:start", start, safety=Safety.REPEATABLE)
         if known and execution.attempt > 1:
+            # No effect: the engine takes a new one for progress, and would never give up a run that only crashes.
             event = NewEvent("run.resumed", {"attempt": execution.attempt}, run_id=run.id)
-            await effects.emit(event, name=str(execution.attempt))
+            async with self._database.transaction() as tx:
+                await self._journal.append(tx, effects.ctx, [event])
 
     async def _workspace(self, effects: Effects, run: Run, definition: Definition) -> JsonObject | None:
         source: str | None = run.options.get("workspace_source")
