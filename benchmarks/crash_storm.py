@@ -83,7 +83,11 @@ class Storm:
         """Keep so many runs in flight until `feeding` ends; what was offered to a node by then is accepted first."""
         while self.feeding:
             while self.feeding and len(self.open) < in_flight:
-                await self.start_run()
+                try:
+                    await self.start_run()
+                except RuntimeError as error:
+                    self.problems.append(str(error))
+                    break
             await asyncio.sleep(0.1)
 
     async def watch(self) -> None:

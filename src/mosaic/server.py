@@ -48,7 +48,8 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(settings: Settings, *, example: bool) -> int:
-    if (running := find_server(settings.home)) is not None:
+    # On PostgreSQL a second server is a second node.
+    if settings.database_url.startswith("sqlite") and (running := find_server(settings.home)) is not None:
         raise Locked(
             f"MosAIc already runs on this data at {running.address} (process {running.pid}).",
             hint="Use it as it is, or stop that process first.",

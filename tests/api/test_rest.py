@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -285,9 +284,7 @@ async def test_every_reference_of_the_contract_leads_somewhere(contract: JsonObj
 
 
 @pytest.fixture
-async def answers(
-    site: Site, http: httpx2.AsyncClient
-) -> AsyncIterator[list[tuple[str, str, httpx2.Response]]]:
+async def answers(site: Site, http: httpx2.AsyncClient) -> list[tuple[str, str, httpx2.Response]]:
     """An answer of every route that answers with JSON: a success, where there is one without a crash."""
     text = (
         "agents:\n  one: {model: ['scripted:script.json'], tools: [files.list]}\npolicies: {exec: ask}\n"
@@ -331,7 +328,7 @@ async def answers(
     await ask("post", "/runs/{run_id}/cancel", f"/runs/{started}/cancel")
     await ask("post", "/workflows/validate", "/workflows/validate", json={"bundle": request["bundle"]})
     await ask("post", "/dead-letters/{execution_id}/requeue", f"/dead-letters/{run_id}/requeue")
-    yield shown
+    return shown
 
 
 async def test_every_answer_is_what_the_contract_says(

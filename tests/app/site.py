@@ -182,7 +182,7 @@ async def command(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=environment(home, **(env or {})),
-        cwd=home.parent,
+        cwd=next(folder for folder in home.parents if folder.is_dir()),
     )
     try:
         async with asyncio.timeout(WAIT_S):

@@ -24,6 +24,7 @@ def test_loopback_needs_no_further_authentication(host: str, monkeypatch: pytest
     require_remote_token(host)
 
 
+@pytest.mark.requirement("MAOS-04")
 @pytest.mark.parametrize("token", ["", "short"])
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "example.org", "127.example.org"])
 def test_listening_beyond_loopback_without_a_strong_token_is_refused(

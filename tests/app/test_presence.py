@@ -2,12 +2,12 @@
 
 import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from mosaic.app.presence import Presence, find_server
-from mosaic.core.errors import Locked
 
 
 def test_a_server_is_found_until_it_withdraws(tmp_path: Path) -> None:
@@ -21,19 +21,21 @@ def test_a_server_is_found_until_it_withdraws(tmp_path: Path) -> None:
     assert find_server(tmp_path) is None
 
 
-def test_a_second_server_is_refused_with_process_and_address(tmp_path: Path) -> None:
-    first, second = Presence(tmp_path), Presence(tmp_path)
-    first.announce("http://127.0.0.1:1")
-    with pytest.raises(Locked, match=rf"http://127.0.0.1:1 \(process {os.getpid()}\)"):
-        second.announce("http://127.0.0.1:2")
-    first.withdraw()
-    second.announce("http://127.0.0.1:2")
-    second.withdraw()
+@pytest.mark.parametrize("left", [{"pid": os.getpid(), "address": "http://127.0.0.1:1"}, "nonsense", None], ids=str)
+def test_what_a_dead_server_left_is_nobody_even_when_its_id_lives_again(tmp_path: Path, left: object) -> None:
+    path = tmp_path / "servers" / f"{socket.gethostname()}-{os.getpid()}.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(left))
+    assert find_server(tmp_path) is None
+    assert not path.exists()
 
 
-def test_what_a_dead_server_left_is_nobody_even_when_its_id_lives_again(tmp_path: Path) -> None:
-    left = {"pid": os.getpid(), "address": "http://127.0.0.1:1"}
-    (tmp_path / "server.json").write_text(json.dumps(left))
+def test_a_server_of_another_machine_is_not_reached_by_its_loopback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(socket, "gethostname", lambda: "elsewhere")
+        presence = Presence(tmp_path)
+        presence.announce("http://127.0.0.1:1")
     assert find_server(tmp_path) is None
-    (tmp_path / "server.json").write_text("nonsense")
-    assert find_server(tmp_path) is None
+    presence.withdraw()

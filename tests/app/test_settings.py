@@ -20,17 +20,20 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
     assert settings.database_url.startswith("sqlite")
 
 
+@pytest.mark.requirement("ORC-106")
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     write(tmp_path, "server: {port: 9000}\ntenant: acme\n")
     settings = load_settings(tmp_path, environ={"MOSAIC_SERVER__PORT": "9001"})
     assert (settings.server.port, settings.tenant) == (9001, "acme")
 
 
+@pytest.mark.requirement("ORC-105")
 def test_a_json_file_is_read_too(tmp_path: Path) -> None:
     write(tmp_path, '{"engine": {"retry_budget": 3}}', "config.json")
     assert load_settings(tmp_path, environ={}).engine.retry_budget == 3
 
 
+@pytest.mark.requirement("ORC-107")
 def test_every_wrong_key_is_named_with_the_nearest_right_one(tmp_path: Path) -> None:
     write(tmp_path, "serevr: {port: 1}\nserver: {prot: 2}\nengine: {retry_budget: many}\n")
     with pytest.raises(InvalidInput) as caught:

@@ -51,11 +51,10 @@ class Process:
     async def shows(self, text: str) -> str:
         """Read the terminal until it shows a text; return what came up to there."""
         assert self._terminal is not None
-        loop = asyncio.get_running_loop()
+        loop, terminal = asyncio.get_running_loop(), self._terminal
         async with asyncio.timeout(WAIT_S):
             while text not in self.screen:
                 arrived: asyncio.Future[bytes] = loop.create_future()
-                terminal = self._terminal
 
                 def read(arrived: asyncio.Future[bytes] = arrived) -> None:
                     with contextlib.suppress(OSError):

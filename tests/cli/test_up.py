@@ -155,7 +155,8 @@ async def test_what_a_dead_server_left_behind_is_in_nobodys_way(home: Path) -> N
         server.send(signal.SIGKILL)
         await server.ended()
     # The id in the file lives, as an id that was given again does.
-    (home / "server.json").write_text(json.dumps({"pid": os.getpid(), "address": "http://127.0.0.1:9"}))
+    (left,) = (home / "servers").iterdir()
+    left.write_text(json.dumps({**json.loads(left.read_text()), "pid": os.getpid()}))
     status, _, err = await command("runs", "list", home=home)
     assert status == 0, err
 

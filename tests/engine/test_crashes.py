@@ -34,6 +34,7 @@ def order(handler, notes, **given):
     }
 
 
+@pytest.mark.requirement("MOZ-02", "MAOS-12")
 async def test_effects_are_recorded_once_and_replayed_after_kill_9(
     worker, engine, ctx, database, notes, happened
 ):
@@ -124,6 +125,7 @@ async def test_a_cancel_while_no_node_runs_is_not_forgotten(worker, engine, ctx,
     assert "left 2" not in notes.read_text()
 
 
+@pytest.mark.requirement("ENT-41")
 async def test_an_execution_that_keeps_killing_its_process_becomes_a_dead_letter(
     worker, engine, ctx, notes, tmp_path, happened
 ):

@@ -106,6 +106,7 @@ async def test_the_same_workflow_id_starts_once(runtime):
     assert sorted(runs.began) == ["e1", "e2"]
 
 
+@pytest.mark.requirement("MAOS-46")
 async def test_what_is_handed_over_stays_recoverable_and_comes_back_at_the_next_launch(runtime, database):
     found, runs = await runtime()
     await found.start("w1", "e1")

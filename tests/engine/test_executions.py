@@ -240,6 +240,7 @@ async def test_a_long_path_gives_a_child_a_short_id(launch, ctx):
     assert all(len(info.id) <= 200 for info in await engine.executions(ctx, "r1"))
 
 
+@pytest.mark.requirement("MAOS-12")
 async def test_an_orderly_shutdown_hands_over_and_another_launch_goes_on(launch, ctx, database, happened):
     async def patient(execution):
         first = await execution.effects.remember("first", lambda: execution.attempt)

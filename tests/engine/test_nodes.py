@@ -26,6 +26,7 @@ async def node_of(engine, ctx):
     return info.node
 
 
+@pytest.mark.requirement("MOZ-02", "ENT-51", "MAOS-44")
 async def test_the_work_of_a_killed_node_is_adopted_by_another(
     worker, engine, ctx, database, tmp_path, happened
 ):
@@ -46,6 +47,7 @@ async def test_the_work_of_a_killed_node_is_adopted_by_another(
     assert dead == {first.pid: True, second.pid: False}
 
 
+@pytest.mark.requirement("MAOS-44")
 async def test_a_frozen_node_that_wakes_up_writes_nothing_and_ends(
     worker, engine, ctx, journal, tmp_path, happened
 ):

@@ -63,6 +63,7 @@ async def results(engine, ctx, numbers):
     return [(await engine.wait(f"{ctx.tenant}-{n}", timeout_s=WAIT_S)).output for n in numbers]
 
 
+@pytest.mark.requirement("MAOS-08")
 async def test_a_tenant_never_runs_more_than_its_limit_and_others_are_not_kept_waiting(launch, ctx):
     agent, other = Gauge(), Context("t2", "p1", Actor("user", "u2"))
     engine = await launch(limited(per_tenant_concurrency=2, per_node_concurrency=10), agent=agent)
@@ -99,6 +100,7 @@ async def test_a_limit_for_all_nodes_holds_too(launch, ctx):
     assert agent.most["all"] == 2
 
 
+@pytest.mark.requirement("ENT-40")
 async def test_the_lower_priority_number_goes_first(launch, ctx):
     agent = Gauge()
     engine = await launch(limited(per_tenant_concurrency=1, per_node_concurrency=10), agent=agent)

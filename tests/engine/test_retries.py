@@ -30,6 +30,7 @@ def effects(journal, ctx):
     return lambda **options: Effects.open(journal, ctx, "run1", **options)
 
 
+@pytest.mark.requirement("ENT-42")
 async def test_a_call_is_retried_until_it_succeeds_and_replays_without_calling(effects, journal, ctx):
     calls = []
     for _ in range(2):
@@ -71,6 +72,7 @@ async def test_a_policy_can_name_the_codes_to_retry(effects):
         await run.retrying("b", failing(run, "b", [Unavailable("down")], calls), policy)
 
 
+@pytest.mark.requirement("ENT-42", "MOZ-37")
 def test_delays_grow_up_to_a_limit_and_respect_what_the_other_side_asks():
     policy = RetryPolicy(base_s=1.0, factor=2.0, max_s=5.0, jitter=0.0)
     error = Unavailable("down")
@@ -90,6 +92,7 @@ async def test_an_empty_budget_ends_all_retries_of_the_run(effects):
     assert calls == [1, 2]
 
 
+@pytest.mark.requirement("ENT-42")
 async def test_nested_retries_do_not_multiply(effects):
     run, calls = effects(), []
 

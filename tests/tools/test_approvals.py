@@ -48,6 +48,7 @@ async def asked(bench: Bench, tool: Counter, **options: Any) -> Approval:
     return caught.value.approval
 
 
+@pytest.mark.requirement("MOZ-29", "MOZ-32")
 async def test_a_risky_call_asks_and_runs_exactly_once_after_yes(bench: Bench) -> None:
     tool = dangerous()
     approval = await asked(bench, tool)
@@ -179,6 +180,7 @@ async def test_only_people_answer(bench: Bench, actor: str) -> None:
     assert (await bench.approvals.get(bench.ctx, approval.id)).pending
 
 
+@pytest.mark.requirement("MOZ-31")
 async def test_a_role_is_required_where_the_tool_says_so(bench: Bench) -> None:
     class Team:
         async def holds_any(self, ctx: Context, roles: Any) -> bool:
@@ -321,6 +323,7 @@ async def wait_for_question(bench: Bench) -> None:
                 return
 
 
+@pytest.mark.requirement("MOZ-32")
 async def test_an_answer_from_another_process_wakes_the_run(
     bench: Bench, database: Database, database_url: str
 ) -> None:

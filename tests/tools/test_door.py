@@ -58,6 +58,7 @@ class Counter(BaseTool):
         return step if isinstance(step, ToolResult) else ToolResult(step)
 
 
+@pytest.mark.requirement("MOZ-40")
 async def test_a_call_is_journaled_with_arguments_result_and_duration(bench: Bench) -> None:
     result = await bench.call(Counter({"answer": 42}), {"n": 1}, agent="coder")
     assert result == ToolResult({"answer": 42})
@@ -101,6 +102,7 @@ async def test_a_tool_is_found_by_the_name_that_model_apis_allow(bench: Bench) -
     assert (await bench.call("files__list")).content == {"entries": [], "more": False}
 
 
+@pytest.mark.requirement("MOZ-33")
 async def test_wrong_arguments_are_all_listed_and_nothing_is_called(bench: Bench) -> None:
     counter = Counter()
     with pytest.raises(InvalidArguments) as caught:
@@ -124,6 +126,7 @@ async def test_a_denied_call_is_refused_journaled_and_stays_refused(bench: Bench
     assert counter.invocations == []
 
 
+@pytest.mark.requirement("MOZ-28")
 async def test_calls_to_other_systems_leave_an_audit_event(bench: Bench) -> None:
     await bench.call(Counter(risk=RiskClass.EXTERNAL_API))
     called, audited = await bench.events()
@@ -131,6 +134,7 @@ async def test_calls_to_other_systems_leave_an_audit_event(bench: Bench) -> None
     assert audited.data["outcome"] == "succeeded"
 
 
+@pytest.mark.requirement("MOZ-36")
 async def test_a_tool_that_hangs_times_out(bench: Bench) -> None:
     with pytest.raises(TimedOut, match=r"longer than 0\.05 s"):
         await bench.call(Counter("hang", timeout_s=0.05))
@@ -153,6 +157,7 @@ async def test_a_tool_that_returns_nonsense_is_a_contract_violation(
         await bench.call(Counter(nonsense))
 
 
+@pytest.mark.requirement("MOZ-39")
 async def test_a_result_outside_the_promised_schema_is_a_contract_violation(bench: Bench) -> None:
     with pytest.raises(ContractViolation, match=r"result\.answer: 'x' is not of type 'integer'"):
         await bench.call(
@@ -188,6 +193,7 @@ async def test_nul_and_half_characters_reach_neither_database(bench: Bench) -> N
     assert len(await bench.events()) == 2
 
 
+@pytest.mark.requirement("MOZ-37")
 async def test_a_retryable_failure_is_tried_again_where_the_tool_allows(bench: Bench) -> None:
     policy = RetryPolicy(attempts=3, base_s=0.001)
     counter = Counter(Unavailable("down"), Unavailable("down"), "up", retries=True)

@@ -26,6 +26,7 @@ async def content(tool: Any, invocation: Invocation, **arguments: Any) -> Any:
     return (await tool.call(invocation, arguments)).content
 
 
+@pytest.mark.requirement("MOZ-42")
 async def test_a_file_is_written_read_edited_listed_and_deleted(
     invocation: Invocation, workspace: Path
 ) -> None:
@@ -44,6 +45,7 @@ async def test_a_file_is_written_read_edited_listed_and_deleted(
     assert os.listdir(workspace) == []
 
 
+@pytest.mark.requirement("MOZ-34")
 @pytest.mark.parametrize(
     "path",
     [

@@ -22,6 +22,7 @@ def spec(risk: str, *effects: str, name: str = "x.y", approval: ApprovalRule | N
     )
 
 
+@pytest.mark.requirement("MOZ-26", "MOZ-27", "MOZ-28", "MOZ-29", "MOZ-30")
 @pytest.mark.parametrize(
     ("risk", "decision", "audited"),
     [
@@ -37,6 +38,7 @@ def test_each_risk_class_has_its_default(risk: str, decision: str, audited: bool
     assert (ruling.decision, ruling.audited) == (decision, audited)
 
 
+@pytest.mark.requirement("MOZ-29")
 def test_a_tool_that_says_nothing_of_its_risk_is_destructive() -> None:
     assert Policy().judge(ToolSpec("new", "", {})).decision is Decision.ASK
 
@@ -76,6 +78,7 @@ def test_the_narrower_layer_wins() -> None:
     )
 
 
+@pytest.mark.requirement("MOZ-34")
 def test_a_deny_is_final() -> None:
     policy = Policy().narrowed({"exec": "deny"}).narrowed({"exec": "allow", "x.y": "allow"})
     assert policy.judge(spec("generative", "exec")).decision is Decision.DENY

@@ -154,6 +154,7 @@ async def test_without_network_no_connection_is_made(workspace: Path, invoked: I
     await server.wait_closed()
 
 
+@pytest.mark.requirement("MAOS-11")
 async def test_a_command_ends_when_its_time_is_up_also_when_it_does_not_want_to(workspace: Path) -> None:
     marker = f"86{os.getpid()}1"
     done = await sh(workspace, f"echo began; trap '' TERM; sleep {marker} & sleep {marker}", timeout_s=0.3)
@@ -162,6 +163,7 @@ async def test_a_command_ends_when_its_time_is_up_also_when_it_does_not_want_to(
     assert alive(marker) == []
 
 
+@pytest.mark.requirement("MAOS-11")
 @pytest.mark.parametrize(
     "how", ["sleep {} &", "setsid sleep {} &", "(setsid sh -c 'trap \"\" TERM; sleep {}' &)"]
 )
@@ -248,6 +250,7 @@ asyncio.run(main(Path(sys.argv[1])))
 """
 
 
+@pytest.mark.requirement("MAOS-11")
 @pytest.mark.slow
 def test_a_gigabyte_of_output_costs_less_than_ten_megabytes(workspace: Path) -> None:
     done = subprocess.run(

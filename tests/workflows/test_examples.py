@@ -29,6 +29,7 @@ SHOWN = {
 }
 
 
+@pytest.mark.requirement("MOZ-02", "MOZ-43", "MOZ-44", "MOZ-45", "MOZ-46", "MOZ-47")
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 async def test_an_example_runs_and_gives_what_it_promises(bench: Bench, name: str) -> None:
     example = EXAMPLES[name]

@@ -11,6 +11,7 @@ def ballots(*choices: str) -> list[Ballot]:
     return [Ballot(f"agent{index}", tuple(choice.split(">"))) for index, choice in enumerate(choices)]
 
 
+@pytest.mark.requirement("MAOS-15")
 @pytest.mark.parametrize(
     ("rule", "cast", "decision"),
     [

@@ -20,6 +20,7 @@ from mosaic.core.errors import InvalidInput, MosaicError
 __all__ = ["main"]
 
 _DEBUG = "MOSAIC_DEBUG"
+_COMPLETE = "_MOSAIC_COMPLETE"
 
 _COMMANDS = {
     "init": ("mosaic.cli.init", "Prepare this folder: data folder, settings, owner token."),
@@ -97,12 +98,20 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows another
     try:
-        status = group.main(standalone_mode=False)
+        status = _run()
     except Exception as error:  # noqa: BLE001  # the door: every error becomes a message and a status
         status = _failed(error, json_output="--json" in sys.argv)
     except KeyboardInterrupt:
         status = _interrupted()
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _run() -> object:
+    if _COMPLETE in os.environ:
+        return group.main(standalone_mode=False)
+    # Not `group.main`: it takes a reader that goes away for a failure of ours.
+    with group.make_context("mosaic", sys.argv[1:]) as ctx:
+        return group.invoke(ctx)
 
 
 def _failed(error: Exception, *, json_output: bool) -> int:

@@ -13,7 +13,6 @@ from mosaic.workflows.action_steps import (
     WorkflowStep,
 )
 from mosaic.workflows.expressions import ShellTemplate, Template, Value
-from mosaic.workflows.language.step_keys import ALWAYS, BOUNDED, OUTPUT, RETRIED, SCHEMA, TEXT_OR_SECRET
 from mosaic.workflows.language.nodes import MapNode, Node, ScalarNode
 from mosaic.workflows.language.policies import POLICIES
 from mosaic.workflows.language.reading import Reading, join_pointer
@@ -31,6 +30,7 @@ from mosaic.workflows.language.shapes import (
     Text,
     Whole,
 )
+from mosaic.workflows.language.step_keys import ALWAYS, BOUNDED, OUTPUT, RETRIED, SCHEMA, TEXT_OR_SECRET
 from mosaic.workflows.language.step_shapes import Kind
 from mosaic.workflows.step_base import Retry
 

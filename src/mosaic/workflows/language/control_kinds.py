@@ -16,7 +16,6 @@ from mosaic.workflows.control_steps import (
 )
 from mosaic.workflows.expressions import Template, Value
 from mosaic.workflows.language.action_kinds import AGENT_NAME, WITH
-from mosaic.workflows.language.step_keys import BOUNDED, CATCH, OUTPUT, RETRIED, VARIABLE
 from mosaic.workflows.language.nodes import MapNode
 from mosaic.workflows.language.reading import Reading, join_pointer
 from mosaic.workflows.language.shapes import (
@@ -33,6 +32,7 @@ from mosaic.workflows.language.shapes import (
     Text,
     Whole,
 )
+from mosaic.workflows.language.step_keys import BOUNDED, CATCH, OUTPUT, RETRIED, VARIABLE
 from mosaic.workflows.language.step_shapes import Branches, Kind, StepList, name_problem
 from mosaic.workflows.spelling import nearest
 

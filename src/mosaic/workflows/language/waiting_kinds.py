@@ -11,7 +11,6 @@ from mosaic.workflows.action_steps import (
 )
 from mosaic.workflows.durations import parse_duration
 from mosaic.workflows.expressions import Template
-from mosaic.workflows.language.step_keys import ALWAYS, SCHEMA
 from mosaic.workflows.language.nodes import MapNode
 from mosaic.workflows.language.reading import Reading, join_pointer
 from mosaic.workflows.language.shapes import (
@@ -25,6 +24,7 @@ from mosaic.workflows.language.shapes import (
     OneOf,
     Text,
 )
+from mosaic.workflows.language.step_keys import ALWAYS, SCHEMA
 from mosaic.workflows.language.step_shapes import Kind
 
 __all__ = ["ROLES", "WAITING", "waits"]

@@ -6,7 +6,6 @@ from mosaic.core.values import JsonObject
 from mosaic.workflows.expressions import Template
 from mosaic.workflows.language.action_kinds import ACTIONS, TOOL_NAME
 from mosaic.workflows.language.agent_entries import Agents
-from mosaic.workflows.language.step_keys import SCHEMA, TEXT_OR_SECRET, WORKFLOW_CATCH
 from mosaic.workflows.language.control_kinds import CONTROLS
 from mosaic.workflows.language.nodes import MapNode
 from mosaic.workflows.language.policies import POLICIES, RISK_CLASSES
@@ -26,6 +25,7 @@ from mosaic.workflows.language.shapes import (
     Text,
     Whole,
 )
+from mosaic.workflows.language.step_keys import SCHEMA, TEXT_OR_SECRET, WORKFLOW_CATCH
 from mosaic.workflows.language.step_shapes import KINDS, StepList, step_schema
 from mosaic.workflows.language.waiting_kinds import ROLES, WAITING, waits
 from mosaic.workflows.schemas import Approval, Limits, McpServer, ToolEntry, WorkspaceEntry
