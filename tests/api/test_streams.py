@@ -4,14 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from pathlib import Path
 
 import httpx2
 import pytest
 
 from mosaic.api import live
 from mosaic.core.values import JsonObject
-from tests.app.site import WAIT_S, Site, command, database, open_site, settings_of
+from tests.app.site import WAIT_S, Site, command
 
 pytestmark = pytest.mark.anyio
 
@@ -135,28 +134,3 @@ async def test_a_quiet_stream_is_kept_alive(
             if frame == b": keep-alive":
                 break
     await site.client.cancel(run["id"])
-
-
-async def test_a_server_that_stops_ends_its_streams_by_itself(
-    request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with database(request, "sqlite", tmp_path) as url:
-        settings = settings_of(tmp_path / "home", url)
-        async with asyncio.timeout(WAIT_S), httpx2.AsyncClient(trust_env=False, timeout=WAIT_S) as http:
-            http.headers["Authorization"] = f"Bearer {'t' * 32}"
-            connected, ended = asyncio.Event(), asyncio.Event()
-
-            async def listen(address: str) -> None:
-                async for _ in frames(http, f"{address}/api/v1/events/stream"):
-                    connected.set()
-                ended.set()
-
-            (settings.home).mkdir()
-            (settings.home / "owner-token").write_text("t" * 32)
-            async with open_site(settings, tmp_path, http=True) as site:
-                listener = asyncio.create_task(listen(str(site.address)))
-                await connected.wait()
-            # The stream came to its end: it did not break off, and the server did not have to cut it.
-            await ended.wait()
-            await listener
-    assert "graceful" not in caplog.text

@@ -10,7 +10,7 @@ import pytest
 from mosaic.core.errors import Conflict, InvalidInput
 from mosaic.core.values import JsonObject
 from mosaic.runs.schemas import RunStatus
-from tests.app.site import WAIT_S, Site, open_site, settings_of, write_workflow
+from tests.app.site import WAIT_S, Site, write_workflow
 
 pytestmark = pytest.mark.anyio
 
@@ -225,26 +225,6 @@ async def test_a_run_whose_execution_is_over_is_ended_by_the_next_look(site: Sit
         while (await site.client.run(run["id"]))["status"] == "running":
             await application.runs.reconcile(limit=2)
     assert (await site.client.run(run["id"]))["status"] == RunStatus.CANCELLED
-
-
-async def test_a_definition_that_is_damaged_ends_the_run_instead_of_leaving_it(
-    database_url: str, tmp_path: Path
-) -> None:
-    settings = settings_of(tmp_path / "home", database_url)
-    async with open_site(settings, tmp_path) as site:
-        run = await site.start("damaged", LISTEN)
-        await site.happened(run["id"], "step.started")
-    digest = run["definition_hash"].removeprefix("sha256:")
-    (blob,) = [
-        path
-        for path in (tmp_path / "home" / "blobs").rglob("*")
-        if path.is_file() and digest in str(path).replace("/", "")
-    ]
-    blob.chmod(0o600)
-    blob.write_bytes(b"something else")
-    async with open_site(settings, tmp_path) as site:
-        done = await site.finish(run["id"])
-    assert (done["status"], done["error"]["code"]) == ("failed", "damaged")
 
 
 async def test_a_workspace_that_is_not_there_is_refused(site: Site) -> None:

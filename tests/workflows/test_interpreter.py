@@ -55,7 +55,6 @@ async def test_a_failed_step_fails_the_run_and_says_where(bench: Bench) -> None:
 # Branches
 
 
-@pytest.mark.requirement("MOZ-44")
 async def test_a_fork_gives_the_outputs_of_its_branches(bench: Bench) -> None:
     outputs = await bench.steps(
         """
@@ -147,7 +146,6 @@ outputs: {all: "${all}", named: "${named}"}
     assert {"all[0]/twice", "all[4]/twice", "named[1]/text"} <= set(paths)
 
 
-@pytest.mark.requirement("ENT-39")
 async def test_a_map_over_a_graph_runs_each_item_after_what_it_needs(bench: Bench) -> None:
     outputs = await bench.steps(
         """
@@ -235,7 +233,6 @@ do:
 # Choices and loops
 
 
-@pytest.mark.requirement("MOZ-45")
 async def test_a_switch_takes_the_first_case_that_is_true(bench: Bench) -> None:
     text = """
 inputs: {type: object, properties: {n: {type: integer}}}
@@ -467,7 +464,6 @@ catch: [{on: unavailable, do: [{told: {tool: note, with: {text: told}}}], then: 
     assert bench.notes() == ["a", "x", "try y", "told", "try y"]
 
 
-@pytest.mark.requirement("MOZ-46")
 async def test_a_jump_back_gives_feedback_and_is_bounded(bench: Bench) -> None:
     error = await failing(
         bench,
@@ -497,7 +493,6 @@ do:
     ]
 
 
-@pytest.mark.requirement("ENT-42")
 async def test_all_further_tries_come_out_of_one_budget(bench: Bench) -> None:
     error = await failing(
         bench,

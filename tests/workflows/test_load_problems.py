@@ -493,7 +493,6 @@ do:
 )
 
 
-@pytest.mark.requirement("MOZ-50")
 @pytest.mark.parametrize("broken", FILES, ids=lambda broken: broken.name.replace(" ", "-"))
 def test_every_problem_of_shape_is_told_at_its_place(
     broken: Broken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,6 +1,6 @@
 """The owner token of local mode: made once, kept in a file only its owner can read."""
 
-import contextlib
+import fcntl
 import hmac
 import ipaddress
 import os
@@ -46,19 +46,19 @@ def _read(path: Path) -> str:
 
 def _make(path: Path) -> None:
     """Make the token's file, whole or not at all; the first of several processes that try counts."""
-    temporary = path.with_name(f"{_NAME}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if _read(path):
+            return
+        temporary = path.with_name(f"{_NAME}.new")
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(secrets.token_urlsafe(32) + "\n")
-        if path.exists():
-            # There is a file and nothing in it: a token of no characters would let everybody in.
-            temporary.replace(path)
-        else:
-            with contextlib.suppress(FileExistsError):
-                os.link(temporary, path)
+        temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(folder)
 
 
 def check_token(expected: str, given: str) -> bool:

@@ -1,0 +1,30 @@
+"""A run whose definition cannot be read any more ends. One installation at a time in a process: this one has its own."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.app.site import open_site, settings_of
+from tests.runs.test_runs import LISTEN
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_definition_that_is_damaged_ends_the_run_instead_of_leaving_it(
+    database_url: str, tmp_path: Path
+) -> None:
+    settings = settings_of(tmp_path / "home", database_url)
+    async with open_site(settings, tmp_path) as site:
+        run = await site.start("damaged", LISTEN)
+        await site.happened(run["id"], "step.started")
+    digest = run["definition_hash"].removeprefix("sha256:")
+    (blob,) = [
+        path
+        for path in (tmp_path / "home" / "blobs").rglob("*")
+        if path.is_file() and digest in str(path).replace("/", "")
+    ]
+    blob.chmod(0o600)
+    blob.write_bytes(b"something else")
+    async with open_site(settings, tmp_path) as site:
+        done = await site.finish(run["id"])
+    assert (done["status"], done["error"]["code"]) == ("failed", "damaged")
