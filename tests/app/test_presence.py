@@ -21,7 +21,11 @@ def test_a_server_is_found_until_it_withdraws(tmp_path: Path) -> None:
     assert find_server(tmp_path) is None
 
 
-@pytest.mark.parametrize("left", [{"pid": os.getpid(), "address": "http://127.0.0.1:1"}, "nonsense", None], ids=["whole", "text", "nothing"])
+@pytest.mark.parametrize(
+    "left",
+    [{"pid": os.getpid(), "address": "http://127.0.0.1:1"}, "nonsense", None],
+    ids=["whole", "text", "nothing"],
+)
 def test_what_a_dead_server_left_is_nobody_even_when_its_id_lives_again(tmp_path: Path, left: object) -> None:
     path = tmp_path / "servers" / f"{socket.gethostname()}-{os.getpid()}.json"
     path.parent.mkdir()

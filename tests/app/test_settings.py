@@ -78,7 +78,10 @@ def test_the_data_folder_is_the_nearest_one_above(tmp_path: Path, monkeypatch: p
 
 
 def test_a_wrong_setting_is_named_with_its_line(tmp_path: Path) -> None:
-    write(tmp_path, "# settings\nserver:\n  host: 127.0.0.1\n  prot: 8000\npools:\n  default: {concurrency: none}\n")
+    write(
+        tmp_path,
+        "# settings\nserver:\n  host: 127.0.0.1\n  prot: 8000\npools:\n  default: {concurrency: none}\n",
+    )
     with pytest.raises(InvalidInput) as caught:
         load_settings(tmp_path, environ={})
     places = {problem.path: (problem.line, problem.column) for problem in caught.value.problems}
@@ -137,7 +140,9 @@ def test_a_list_fits_in_a_variable(tmp_path: Path) -> None:
 
 def test_the_database_of_the_environment_wins_and_its_password_is_not_shown(tmp_path: Path) -> None:
     write(tmp_path, "storage: {url: 'postgresql://mosaic@db/other'}\n")
-    settings = load_settings(tmp_path, environ={"MOSAIC_DATABASE_URL": "postgresql://mosaic:hunter2@db/mosaic"})
+    settings = load_settings(
+        tmp_path, environ={"MOSAIC_DATABASE_URL": "postgresql://mosaic:hunter2@db/mosaic"}
+    )
     assert settings.database_url.endswith("@db/mosaic")
     assert "hunter2" not in repr(settings) + str(settings) + settings.model_dump_json()
 
@@ -152,4 +157,8 @@ def test_a_file_may_not_name_its_own_folder(tmp_path: Path) -> None:
 def test_a_provider_takes_the_fields_that_its_plugin_declares(tmp_path: Path) -> None:
     write(tmp_path, "providers: {anthropic: {prompt_cache: false, timeout_s: 30}}\n")
     section = load_settings(tmp_path, environ={}).providers["anthropic"]
-    assert section.model_dump(exclude_none=True) == {"prompt_cache": False, "timeout_s": 30.0, "enabled": True}
+    assert section.model_dump(exclude_none=True) == {
+        "prompt_cache": False,
+        "timeout_s": 30.0,
+        "enabled": True,
+    }

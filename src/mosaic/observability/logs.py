@@ -29,11 +29,11 @@ class _Formatter(logging.Formatter):
         trace = self.formatException(record.exc_info) if record.exc_info else None
         if self._as_json:
             line: dict[str, Any] = {
+                **extra,
                 "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
                 "level": record.levelname.lower(),
                 "logger": record.name,
                 "message": record.getMessage(),
-                **extra,
             }
             if trace:
                 line["trace"] = trace
