@@ -1,15 +1,16 @@
 """What do many runs at once cost one node: wall time, and the memory of its process?
 
-Three loads, each on a fresh installation with one node:
+Four loads, each on a fresh installation with one node:
 
 - N runs that each wait for a scripted model which takes a second (100, then 1,000);
+- 1,000 runs that each wait for a scripted model which takes a minute, so that all of them wait at once;
 - 1,000 runs that each wait for a person; then all are approved, from another process, and finish;
 - 100 runs in which an agent reads, writes and edits files in a git worktree of its own.
 
-    python benchmarks/concurrent_runs.py [--database sqlite|postgres] [--check] [--only model,approval,agent]
+    python benchmarks/concurrent_runs.py [--database sqlite|postgres] [--check] [--only model,long,approval,agent]
 
 Memory is the resident set of the node's process at its highest, of which the part `before` is there without any run.
-Starting is included in the wall time. `--check` exits with status 1 when a run does not succeed or 1,000 waiting runs
+Starting is included in the wall time. `at once` is how many runs were open at the same time. `--check` exits with status 1 when a run does not succeed or 1,000 waiting runs
 take 1 GB or more.
 """
 
@@ -47,6 +48,7 @@ class Figures:
         wall_s: from the first start to the last end, without the time that nobody answered.
         waiting_s: until every run waited for a person, when they did.
         cpu_s: processor time of the node.
+        at_once: the most runs that were open at the same time.
     """
 
     load: str
@@ -56,6 +58,7 @@ class Figures:
     wall_s: float
     waiting_s: float | None
     cpu_s: float
+    at_once: int
     before_bytes: int
     peak_bytes: int
 
@@ -88,6 +91,13 @@ class Load:
     application: Application
     fleet: Fleet
     memory: Memory
+    at_once: int = 0
+
+    async def watch(self) -> None:
+        """Count the runs that are open, for ever."""
+        while True:
+            self.at_once = max(self.at_once, await self.count(OPEN))
+            await asyncio.sleep(0.5)
 
     async def start(self, workflow: str, runs: int) -> None:
         """Start so many runs as fast as they are accepted."""
@@ -126,6 +136,7 @@ class Load:
 
 
 ENDED = "SELECT COUNT(*) FROM run WHERE status NOT IN ('queued', 'running')"
+OPEN = "SELECT COUNT(*) FROM run WHERE status IN ('queued', 'running')"
 SUCCEEDED = "SELECT COUNT(*) FROM run WHERE status = 'succeeded'"
 ASKED = "SELECT COUNT(*) FROM approval WHERE status = 'pending'"
 
@@ -137,12 +148,14 @@ async def loaded(site: Site, profile: Path | None) -> AsyncIterator[Load]:
         member = await fleet.spawn()
         await member.ready.wait()
         memory = Memory(member)
-        watching = asyncio.create_task(memory.watch())
+        load = Load(site, application, fleet, memory)
+        watching = [asyncio.create_task(work) for work in (memory.watch(), load.watch())]
         try:
-            yield Load(site, application, fleet, memory)
+            yield load
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            for task in watching:
+                task.cancel()
+            await asyncio.gather(*watching, return_exceptions=True)
             await fleet.stop(member)
 
 
@@ -164,7 +177,7 @@ async def measure(sites: Sites, load: str, workflow: str, runs: int, profile: Pa
         succeeded = await node.count(SUCCEEDED)
         return Figures(
             load, runs, succeeded, accepted_s, wall_s, waiting_s,
-            node.memory.cpu_s - cpu_s, node.memory.before, node.memory.peak,
+            node.memory.cpu_s - cpu_s, node.at_once, node.memory.before, node.memory.peak,
         )  # fmt: skip
 
 
@@ -174,7 +187,7 @@ def report(figures: Figures) -> None:
     print(
         f"{figures.load:10} {figures.runs:5} {figures.succeeded:9} {figures.accepted_s:10.1f} {waiting} {figures.wall_s:8.1f} "
         f"{figures.runs / figures.wall_s:7.1f} {figures.cpu_s * 1000 / figures.runs:11.1f} "
-        f"{figures.before_bytes / mega:9.0f} {figures.peak_bytes / mega:8.0f}"
+        f"{figures.at_once:7} {figures.before_bytes / mega:9.0f} {figures.peak_bytes / mega:8.0f}"
     )
 
 
@@ -191,6 +204,7 @@ async def main(options: argparse.Namespace) -> int:
     wanted: list[tuple[str, str, int]] = [
         ("model", "one_call.yaml", 100),
         ("model", "one_call.yaml", options.many),
+        ("long", "one_long_call.yaml", options.many),
         ("approval", "one_ask.yaml", options.many),
         ("agent", "one_agent.yaml", 100),
     ]
@@ -199,7 +213,7 @@ async def main(options: argparse.Namespace) -> int:
         print(f"{options.database}: one node; wall and processor time include starting the runs")
         print(
             f"{'waits for':10} {'runs':>5} {'succeeded':>9} {'accepted s':>10} {'asked s':>8} {'wall s':>8} {'runs/s':>7} "
-            f"{'cpu ms/run':>11} {'before MB':>9} {'peak MB':>8}"
+            f"{'cpu ms/run':>11} {'at once':>7} {'before MB':>9} {'peak MB':>8}"
         )
         for load, workflow, runs in wanted:
             if load in options.only:
@@ -217,7 +231,9 @@ def parsed() -> Any:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
-    parser.add_argument("--only", default="model,approval,agent", help="which loads, by what they wait for")
+    parser.add_argument(
+        "--only", default="model,long,approval,agent", help="which loads, by what they wait for"
+    )
     parser.add_argument("--many", type=int, default=1000, help="runs of the large loads")
     parser.add_argument(
         "--profile", help="write a cProfile of each node to this file with the load's name added"

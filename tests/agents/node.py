@@ -23,7 +23,7 @@ from mosaic.tools import Approvals, Policy, Toolbox, ToolDoor, tool
 CTX = Context(tenant="t1", project="p1", actor=Actor("user", "u1"))
 RUN, PATH = "run_1", "code"
 SETTINGS = EngineSettings(
-    queues={"agents": QueueLimits(per_tenant_concurrency=2)}, heartbeat_s=0.2, lease_ttl_s=1.0, drain_s=1.0
+    queues={"agents": QueueLimits(per_tenant_concurrency=2)}, heartbeat_s=0.2, lease_ttl_s=3.0, drain_s=1.0
 )
 
 

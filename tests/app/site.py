@@ -29,7 +29,7 @@ from mosaic.core.values import JsonObject
 from tests.conftest import _postgres_copy
 
 WAIT_S = 60.0
-QUICK = {"engine": {"drain_s": 2.0, "heartbeat_s": 0.3, "lease_ttl_s": 3.0}}
+QUICK = {"engine": {"drain_s": 2.0, "heartbeat_s": 0.3, "lease_ttl_s": 5.0}}
 
 
 @contextlib.contextmanager

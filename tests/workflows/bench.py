@@ -43,7 +43,7 @@ WAIT_S = 60.0
 SETTINGS = EngineSettings(
     queues={"agents": QueueLimits(per_tenant_concurrency=64, per_node_concurrency=64)},
     heartbeat_s=0.3,
-    lease_ttl_s=2.0,
+    lease_ttl_s=5.0,
     drain_s=1.0,
     safety_poll_s=2.0,
     max_recoveries=20,

@@ -107,7 +107,7 @@ def test_steps_have_the_defaults_of_their_kind(tmp_path: Path) -> None:
 """
     a, b, c, d, e, f, g, h, i = steps(tmp_path, text.replace("  - j: {set: 1, retry_: 1}\n", ""))
     assert isinstance(a, ToolStep)
-    assert (a.timeout_s, a.retry, a.with_) == (30.0, Retry(), None)
+    assert (a.timeout_s, a.retry, a.with_) == (None, Retry(), None)  # the tool's own time counts
     assert isinstance(b, RunStep)
     assert (b.timeout_s, b.retry, b.ok, b.parse, b.argv) == (300.0, None, (0,), "text", None)
     assert isinstance(c, RunStep)

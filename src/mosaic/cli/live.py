@@ -1,5 +1,6 @@
 """A run, live: one line per thing that happens, for a person who watches."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -43,7 +44,7 @@ class LiveView:
             "model.called": self._model,
             "model.failed": self._trouble("model"),
             "tool.called": self._tool,
-            "tool.failed": self._trouble("tool"),
+            "tool.failed": self._tool_failed,
             "tool.denied": self._trouble("refused"),
             "agent.message": self._said,
             "handoff.made": lambda _e, d: click.style(
@@ -137,6 +138,16 @@ class LiveView:
         return f"⚒ {plain(str(data.get('tool')))} {click.style(arguments, dim=True)}"
 
     @staticmethod
+    def _tool_failed(_event: JsonObject, data: JsonObject) -> str:
+        arguments = short_json(data.get("arguments", {}), limit=90)
+        why = short_json(_why(data), limit=200)
+        return (
+            click.style(f"! {plain(str(data.get('tool')))} ", fg="yellow")
+            + click.style(f"{arguments} ", dim=True)
+            + click.style(why, fg="yellow")
+        )
+
+    @staticmethod
     def _trouble(noun: str) -> Callable[[JsonObject, JsonObject], str]:
         def line(_event: JsonObject, data: JsonObject) -> str:
             error = data.get("error")
@@ -160,3 +171,20 @@ class LiveView:
         return click.style(
             f"{'✓' if data.get('status') == 'approved' else '✗'} {data.get('status')}{by}", fg="yellow"
         )
+
+
+def _why(data: JsonObject) -> str:
+    """Return why a tool failed: its error, or a command's exit code and the last thing it said."""
+    error = data.get("error")
+    if isinstance(error, dict):
+        return str(error.get("message") or error.get("code"))
+    result = data.get("result")
+    if isinstance(result, str):
+        try:
+            result = json.loads(result)
+        except ValueError:
+            return str(result)
+    if isinstance(result, dict) and "exit_code" in result:
+        said = (str(result.get("stderr") or "") or str(result.get("stdout") or "")).strip().splitlines()
+        return f"exit code {result['exit_code']}" + (f": {said[-1]}" if said else "")
+    return short_json(result, limit=200)

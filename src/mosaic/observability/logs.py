@@ -38,7 +38,10 @@ class _Formatter(logging.Formatter):
             if trace:
                 line["trace"] = trace
             return json.dumps(self._redactor.value(line), ensure_ascii=False, default=str)
-        facts = " ".join(f"{key}={value}" for key, value in extra.items())
+        masked = self._redactor.value(extra)
+        facts = (
+            " ".join(f"{key}={value}" for key, value in masked.items()) if isinstance(masked, dict) else ""
+        )
         text = f"{record.levelname.lower()}: {record.getMessage()} {facts}".rstrip()
         return self._redactor.text(f"{text}\n{trace}" if trace else text)
 

@@ -8,7 +8,7 @@ from mosaic.core.clock import Clock, now
 from mosaic.core.context import Context
 from mosaic.core.errors import NotFound
 from mosaic.core.values import content_hash
-from mosaic.runs.repository import RunRepository
+from mosaic.runs.repository import DefinitionRepository
 from mosaic.storage import BlobStore, Database, Transaction
 from mosaic.workflows import AgentEntry, Bundle, Definition
 
@@ -26,7 +26,7 @@ class Definitions:
         self._blobs = blobs
         self._scripts = scripts
         self._clock = clock
-        self._rows = RunRepository()
+        self._rows = DefinitionRepository(database.dialect)
         self._loaded: dict[str, Definition] = {}
 
     async def store(self, definition: Definition) -> None:
@@ -36,8 +36,9 @@ class Definitions:
 
     async def permit(self, tx: Transaction, ctx: Context, definition: Definition) -> None:
         """Let the tenant load a stored definition and its children."""
-        for part in _with_children(definition):
-            await self._rows.add_definition(
+        # In one order for all, so that two who share children never wait for each other.
+        for part in sorted(_with_children(definition), key=lambda part: part.content_hash):
+            await self._rows.add(
                 tx,
                 ctx,
                 content_hash=part.content_hash,
@@ -54,7 +55,7 @@ class Definitions:
             InvalidDefinition: if it was stored by a release that understood it differently.
         """
         async with self._database.transaction(read_only=True) as tx:
-            if not await self._rows.has_definition(tx, ctx, content_hash):
+            if not await self._rows.has(tx, ctx, content_hash):
                 raise NotFound(f"There is no workflow definition {content_hash}.")
         known = self._loaded.get(content_hash)
         if known is None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import RowMapping, and_, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from mosaic.core.context import Context
 from mosaic.core.values import JsonObject, JsonValue
@@ -12,7 +13,31 @@ from mosaic.runs.models import artifact, run, workflow_definition
 from mosaic.runs.schemas import TERMINAL, Artifact, Run, RunStatus
 from mosaic.storage import Transaction, Write
 
-__all__ = ["RunRepository"]
+__all__ = ["DefinitionRepository", "RunRepository"]
+
+
+class DefinitionRepository:
+    """Which definitions a tenant may load."""
+
+    def __init__(self, dialect: str) -> None:
+        self._insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+
+    async def add(
+        self, tx: Transaction, ctx: Context, *, content_hash: str, name: str, version: str, at: datetime
+    ) -> None:
+        """Let the tenant load a definition; does nothing when it may already, or somebody else just says so too."""
+        values = {
+            "tenant_id": ctx.tenant, "content_hash": content_hash, "name": name, "version": version[:64],
+            "created_at": at,
+        }  # fmt: skip
+        await tx.execute(self._insert(workflow_definition).values(values).on_conflict_do_nothing())
+
+    async def has(self, tx: Transaction, ctx: Context, content_hash: str) -> bool:
+        """Say whether the tenant may load a definition."""
+        query = select(workflow_definition.c.name).where(
+            workflow_definition.c.content_hash == content_hash, workflow_definition.c.tenant_id == ctx.tenant
+        )
+        return await tx.scalar(query) is not None
 
 
 class RunRepository:
@@ -43,34 +68,6 @@ class RunRepository:
         """Return one run of the tenant."""
         row = await tx.row(select(run).where(run.c.id == run_id, run.c.tenant_id == ctx.tenant))
         return None if row is None else _run(row)
-
-    async def add_definition(
-        self, tx: Transaction, ctx: Context, *, content_hash: str, name: str, version: str, at: datetime
-    ) -> None:
-        """Let the tenant load a definition; does nothing when it may already."""
-        known = await tx.scalar(
-            select(workflow_definition.c.name).where(
-                workflow_definition.c.content_hash == content_hash,
-                workflow_definition.c.tenant_id == ctx.tenant,
-            )
-        )
-        if known is None:
-            await tx.execute(
-                insert(workflow_definition).values(
-                    tenant_id=ctx.tenant,
-                    content_hash=content_hash,
-                    name=name,
-                    version=version[:64],
-                    created_at=at,
-                )
-            )
-
-    async def has_definition(self, tx: Transaction, ctx: Context, content_hash: str) -> bool:
-        """Say whether the tenant may load a definition."""
-        query = select(workflow_definition.c.name).where(
-            workflow_definition.c.content_hash == content_hash, workflow_definition.c.tenant_id == ctx.tenant
-        )
-        return await tx.scalar(query) is not None
 
     async def page(
         self,

@@ -49,7 +49,7 @@ class AgentStep(StepBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolStep(StepBase):
-    """One tool call through the tool door. Output: the result's content. Default timeout 30 s, 3 attempts.
+    """One tool call through the tool door. Output: the result's content. Default timeout: the tool's own; 3 attempts.
 
     Attributes:
         tool: name of a tool: a key of `Definition.tools`, ``<key>.<tool>`` of an MCP server entry, or a built-in.

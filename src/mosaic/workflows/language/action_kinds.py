@@ -98,7 +98,8 @@ def _agent(own: dict[str, Any], common: dict[str, Any]) -> AgentStep:
 
 
 def _tool(own: dict[str, Any], common: dict[str, Any]) -> ToolStep:
-    filled = _with_defaults(common, DEFAULT_TIMEOUT_S, Retry())
+    # No timeout of its own: the tool's counts, which a `tools:` entry may set.
+    filled = _with_defaults(common, None, Retry())
     return ToolStep(tool=own.get("tool", ""), with_=own.get("with"), **filled)
 
 
