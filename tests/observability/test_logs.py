@@ -62,3 +62,16 @@ def test_a_fact_named_like_a_field_of_ours_does_not_hide_it(capsys: pytest.Captu
     get_logger("mosaic.test").warning("said", extra={"level": 7, "at": "noon"})
     line = json.loads(capsys.readouterr().err)
     assert (line["level"], line["message"]) == ("warning", "said")
+
+
+def test_of_a_librarys_failure_a_person_reads_what_went_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(redactor=Redactor())
+    try:
+        int("seven")
+    except ValueError:
+        logging.getLogger("library").exception("the library broke")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "error: the library broke",
+        "ValueError: invalid literal for int() with base 10: 'seven'",
+    ]

@@ -10,6 +10,7 @@ from mosaic.core.values import to_json
 
 __all__ = ["configure_logging", "get_logger"]
 
+_OURS = "mosaic"
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -43,6 +44,9 @@ class _Formatter(logging.Formatter):
             " ".join(f"{key}={value}" for key, value in masked.items()) if isinstance(masked, dict) else ""
         )
         text = f"{record.levelname.lower()}: {record.getMessage()} {facts}".rstrip()
+        if trace and not record.name.startswith(_OURS):
+            # A library's own way through its code helps nobody at a terminal; what went wrong does.
+            trace = trace.rstrip().rsplit("\n", 1)[-1]
         return self._redactor.text(f"{text}\n{trace}" if trace else text)
 
 
