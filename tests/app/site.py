@@ -122,14 +122,19 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def open_site(settings: Settings, folder: Path, *, http: bool = False) -> AsyncIterator[Site]:
+async def open_site(
+    settings: Settings, folder: Path, *, http: bool = False, port: int = 0
+) -> AsyncIterator[Site]:
     """Open an installation that executes, with a client in this process or one that speaks HTTP."""
     async with open_application(settings, execute=True) as application:
         if not http:
             ctx = Context(settings.tenant, settings.project, Actor("user", "owner"))
             yield Site(application, LocalClient(application.operations, ctx), folder)
             return
-        async with serving(application) as address, HttpClient.open(address, settings.home) as client:
+        async with (
+            serving(application, port=port) as address,
+            HttpClient.open(address, settings.home) as client,
+        ):
             yield Site(application, client, folder, address)
 
 
@@ -142,9 +147,9 @@ class QuietServer(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(application: Application) -> AsyncIterator[str]:
-    """Serve an application on a free port; yields its address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+async def serving(application: Application, *, port: int = 0) -> AsyncIterator[str]:
+    """Serve an application, on a free port by default; yields its address."""
+    with socket.create_server(("127.0.0.1", port)) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         application.address = address
         config = uvicorn.Config(

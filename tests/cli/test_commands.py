@@ -197,15 +197,16 @@ async def test_every_problem_of_several_files_is_explained(home: Path, tmp_path:
 
 
 async def test_a_folder_is_prepared_once(home: Path, tmp_path: Path) -> None:
-    status, out, err = await command("init", home=home)
+    folder = tmp_path / "shop"
+    status, out, err = await command("init", str(folder), home=home)
     assert (status, err) == (0, "")
-    made = tmp_path / ".mosaic"
+    made = folder / ".mosaic"
     assert "is ready" in out
     assert (made / "owner-token").stat().st_mode & 0o777 == 0o600
     assert made.stat().st_mode & 0o777 == 0o700
     (made / "config.yaml").write_text("limits: {usd: 1}\n")
     token = (made / "owner-token").read_text()
-    status, out, _ = await command("init", "--json", home=home)
+    status, out, _ = await command("init", str(folder), "--json", home=home)
     assert json.loads(out)["created"] is False
     assert (made / "config.yaml").read_text() == "limits: {usd: 1}\n"
     assert (made / "owner-token").read_text() == token
@@ -215,7 +216,7 @@ async def test_the_commented_settings_are_right_when_uncommented(home: Path) -> 
     from mosaic.app.settings import load_settings
 
     assert (await command("init", home=home))[0] == 0
-    made = home.parent / ".mosaic"
+    made = home
     text = (made / "config.yaml").read_text()
     lines = [
         line.removeprefix("# ")

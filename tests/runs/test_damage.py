@@ -1,4 +1,4 @@
-"""A run whose definition cannot be read any more ends. One installation at a time in a process: this one has its own."""
+"""What is broken ends a run instead of leaving it. One installation at a time in a process: these have their own."""
 
 from pathlib import Path
 
@@ -28,3 +28,12 @@ async def test_a_definition_that_is_damaged_ends_the_run_instead_of_leaving_it(
     async with open_site(settings, tmp_path) as site:
         done = await site.finish(run["id"])
     assert (done["status"], done["error"]["code"]) == ("failed", "damaged")
+
+
+async def test_a_folder_that_cannot_be_used_ends_the_run_too(database_url: str, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path / "home", database_url)
+    async with open_site(settings, tmp_path) as site:
+        (tmp_path / "home" / "workspaces").write_text("no folder")
+        done = await site.finish((await site.start("blocked", "do:\n  - a: {run: 'true'}\n"))["id"])
+    assert done["status"] == "failed"
+    assert "Errno" in done["error"]["message"] or "cannot be" in done["error"]["message"]

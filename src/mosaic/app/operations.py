@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mosaic.agents import AgentRegistry
+from mosaic.app.requests import INSTALLED_TOOLS
 from mosaic.core.context import Context
 from mosaic.core.errors import InvalidDefinition, InvalidInput, Problem
 from mosaic.core.values import JsonObject, JsonValue, canonical_json, to_json
@@ -21,7 +22,7 @@ from mosaic.runs.schemas import TERMINAL, Run, RunOptions, RunStatus
 from mosaic.runs.service import RunService
 from mosaic.storage import Database
 from mosaic.tools import Approvals
-from mosaic.workflows import Bundle, Definition
+from mosaic.workflows import Bundle, load_bundle
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -260,7 +261,7 @@ class Operations:
     async def validate(self, _ctx: Context, bundle: JsonObject) -> JsonObject:
         """Return every problem of a bundle."""
         try:
-            definition = Definition.from_bundle(_bundle(bundle))
+            definition = load_bundle(_bundle(bundle), tools=INSTALLED_TOOLS)
         except InvalidDefinition as error:
             return {"valid": False, **error.to_json()}
         return {

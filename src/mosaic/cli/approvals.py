@@ -54,7 +54,7 @@ def list_(ctx: click.Context, everything: bool, run_id: str | None, json_output:
     table(("approval", "status", "asked", "what", "run"), rows, empty="Nothing waits for an answer.")
 
 
-@command.command("show")
+@command.command("show", short_help="Show who asks for what, and why.")
 @click.argument("approval_id")
 @_json
 @click.pass_context
@@ -83,7 +83,7 @@ def _decide(ctx: click.Context, approval_id: str, decision: JsonObject, *, json_
         )
 
 
-@command.command("approve")
+@command.command("approve", short_help="Say yes.")
 @click.argument("approval_id")
 @click.option("--note", help="A word to the agent.")
 @click.option("--arguments", help="JSON object: run the tool with these arguments instead.")
@@ -112,7 +112,7 @@ def approve(
     _decide(ctx, approval_id, decision, json_output=json_output)
 
 
-@command.command("reject")
+@command.command("reject", short_help="Say no, and why.")
 @click.argument("approval_id")
 @click.option("--note", help="Why: the agent reads it.")
 @_json

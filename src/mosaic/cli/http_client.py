@@ -14,7 +14,7 @@ from mosaic.core.values import JsonObject, JsonValue
 
 __all__ = ["HttpClient"]
 
-_RECONNECT_S = (0.1, 0.5, 1.0, 2.0, 2.0)
+_RECONNECT_S = (0.1, 0.5, 1.0, 2.0, 2.0, 5.0, 5.0, 5.0, 5.0, 5.0)  # long enough for a server to start again
 _CONNECT_S = 5.0
 _ANSWER_S = 30.0
 _SILENCE_S = 45.0  # three of the server's keep-alives

@@ -1,5 +1,6 @@
 """`mosaic init`: a data folder, commented settings and the owner's token."""
 
+import os
 from pathlib import Path
 
 import click
@@ -29,11 +30,13 @@ _CONFIG = """\
 
 
 @click.command("init")
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path())
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), required=False)
 @click.option("--json", "json_output", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
-def command(ctx: click.Context, folder: Path, json_output: bool) -> None:
+def command(ctx: click.Context, folder: Path | None, json_output: bool) -> None:
     """Prepare FOLDER (default: here): `.mosaic/` with commented settings and the owner's token. Safe to repeat.
+
+    Without FOLDER, MOSAIC_HOME and --home name the data folder itself.
 
     \b
     mosaic init
@@ -43,7 +46,9 @@ def command(ctx: click.Context, folder: Path, json_output: bool) -> None:
     from mosaic.app.home import make_home
     from mosaic.app.owner import owner_token
 
-    home: Path = ctx.obj or folder.absolute() / ".mosaic"
+    configured = os.environ.get("MOSAIC_HOME") if folder is None else None
+    chosen = Path(configured).expanduser() if configured else (folder or Path()) / ".mosaic"
+    home: Path = ctx.obj or chosen.absolute()
     make_home(home)
     config = find_config(home)
     made = config is None

@@ -4,6 +4,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage or input, 3 waiting for an approval
 terminated.
 """
 
+import errno
 import importlib
 import io
 import os
@@ -15,7 +16,7 @@ import click
 
 from mosaic import __version__
 from mosaic.cli.output import show_error
-from mosaic.core.errors import InvalidInput, MosaicError
+from mosaic.core.errors import InvalidInput, MosaicError, StorageFull, Unavailable
 
 __all__ = ["main"]
 
@@ -132,6 +133,9 @@ def _failed(error: Exception, *, json_output: bool) -> int:
         # The reader of our output went away (`mosaic runs list | head`): nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    if isinstance(error, OSError):
+        show_error(_of_system(error), json_output=json_output)
+        return 1
     if os.environ.get(_DEBUG):
         traceback.print_exception(error)
     mistake = MosaicError(
@@ -140,6 +144,14 @@ def _failed(error: Exception, *, json_output: bool) -> int:
     )
     show_error(mistake, json_output=json_output)
     return 1
+
+
+def _of_system(error: OSError) -> MosaicError:
+    """Return the error of a file or disk in our own words."""
+    said = f"{error.filename or 'A file of this installation'}: {error.strerror or error}."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFull(said, hint="Free some space and try again; runs that were interrupted are saved.")
+    return Unavailable(said, hint="Check that it exists, and its owner and mode. `mosaic doctor` says more.")
 
 
 def _interrupted() -> int:

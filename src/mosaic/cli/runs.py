@@ -79,7 +79,7 @@ def list_(
         note(f"more: --cursor '{page['next_cursor']}'")
 
 
-@command.command("show")
+@command.command("show", short_help="Show a run: status, outputs, cost, artifacts.")
 @click.argument("run_id")
 @_json
 @click.pass_context
@@ -158,7 +158,7 @@ def watch(
     sys.exit(asyncio.run(session()))
 
 
-@command.command("cancel")
+@command.command("cancel", short_help="Cancel a run and all it does.")
 @click.argument("run_id")
 @_json
 @click.pass_context
@@ -168,7 +168,7 @@ def cancel(ctx: click.Context, run_id: str, json_output: bool) -> None:
     json_line(run) if json_output else click.echo(f"{run_id}  {describe(run)}")
 
 
-@command.command("fork")
+@command.command("fork", short_help="Do a run again from one of its steps.")
 @click.argument("run_id")
 @click.option(
     "--from-step",
@@ -206,7 +206,7 @@ def fork(
     sys.exit(_with(ctx, work, execute=True))
 
 
-@command.command("signal")
+@command.command("signal", short_help="Tell a run what a `listen` step waits for.")
 @click.argument("run_id")
 @click.argument("name")
 @click.argument("payload", default="{}")
@@ -300,7 +300,7 @@ def artifact(ctx: click.Context, artifact_id: str, output: Path | None) -> None:
         raise Unavailable(f"{output} cannot be written: {error.strerror}.") from None
 
 
-@command.command("dead")
+@command.command("dead", short_help="List or restart work that was given up.")
 @click.option("--requeue", metavar="EXECUTION", help="Start this one again; its results are kept.")
 @_json
 @click.pass_context

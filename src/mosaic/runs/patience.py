@@ -1,10 +1,10 @@
-"""Waiting for our own database: an outage or a lock that passes must not fail a run."""
+"""Waiting for our own database: an outage, a lock or a full disk that passes must not fail a run."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from mosaic.core.errors import StorageFull, Unavailable
+from mosaic.core.errors import Unavailable
 from mosaic.observability import get_logger
 
 __all__ = ["patiently"]
@@ -32,7 +32,7 @@ async def patiently(call: Callable[[], Awaitable[T]], *, what: str, patience_s: 
         try:
             return await call()
         except Unavailable as error:
-            if isinstance(error, StorageFull) or loop.time() >= give_up:
+            if loop.time() >= give_up:
                 raise
             _log.warning("%s waits for the database: %s", what, error)
         await asyncio.sleep(pause_s)
