@@ -8,6 +8,7 @@ from mosaic.providers.ai import (
     ModelRequest,
     ModelResponse,
     Part,
+    ReasoningEffort,
     ReasoningPart,
     Role,
     TextPart,
@@ -25,6 +26,9 @@ from mosaic.providers.interfaces import (
     ModelCapabilities,
     ModelInfo,
     ProviderHealth,
+    Wire,
+    WireEndpoint,
+    WireSpeaker,
 )
 from mosaic.providers.manifest import ProviderManifest, ProviderPlugin
 from mosaic.providers.registry import ProviderRegistry
@@ -46,6 +50,7 @@ __all__ = [
     "ProviderManifest",
     "ProviderPlugin",
     "ProviderRegistry",
+    "ReasoningEffort",
     "ReasoningPart",
     "Role",
     "TextPart",
@@ -54,6 +59,9 @@ __all__ = [
     "ToolDefinition",
     "UriPart",
     "Usage",
+    "Wire",
+    "WireEndpoint",
+    "WireSpeaker",
     "estimate_text",
     "estimate_tokens",
     "part_from_json",

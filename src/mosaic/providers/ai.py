@@ -35,6 +35,7 @@ __all__ = [
     "ModelRequest",
     "ModelResponse",
     "Part",
+    "ReasoningEffort",
     "ReasoningPart",
     "Role",
     "TextPart",
@@ -49,6 +50,7 @@ __all__ = [
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_call", "content_filter", "error"]
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,10 @@ class ModelRequest:
         max_output_tokens: None means the model's own limit.
         timeout_s: for one attempt, from connecting to the last byte.
         metadata: never sent as content; `agent` names the agent that asks, `path` its step.
+        top_p, seed: as the vendors use them; left out where a model refuses them.
+        reasoning_effort: how much a model that reasons should think; None leaves it to the model.
+        parallel_tool_calls: whether one answer may ask for several tools; None leaves it to the model.
+        prompt_cache: mark the stable beginning of the prompt for the vendor's own cache, where it has marks.
     """
 
     model: str
@@ -127,10 +133,15 @@ class ModelRequest:
     stop: tuple[str, ...] = ()
     timeout_s: float = 120.0
     metadata: dict[str, str] = field(default_factory=dict)
+    top_p: float | None = None
+    seed: int | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    parallel_tool_calls: bool | None = None
+    prompt_cache: bool = False
 
     def to_json(self) -> JsonObject:
-        """Return what decides the answer, as a JSON object: everything but the timeout and the metadata."""
-        return {
+        """Return what decides the answer, as a JSON object: everything but the timeout, the metadata and the cache."""
+        shown: JsonObject = {
             "model": self.model,
             "messages": [message.to_json() for message in self.messages],
             "tools": [tool.to_json() for tool in self.tools],
@@ -140,6 +151,14 @@ class ModelRequest:
             "temperature": self.temperature,
             "stop": list(self.stop),
         }
+        # Left out when unset, so that the hashes of requests recorded before these existed stay the same.
+        optional = {
+            "top_p": self.top_p,
+            "seed": self.seed,
+            "reasoning_effort": self.reasoning_effort,
+            "parallel_tool_calls": self.parallel_tool_calls,
+        }
+        return shown | {name: value for name, value in optional.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +264,12 @@ class Delta:
     Attributes:
         kind: what the piece belongs to. For `tool_call`, `text` is a piece of the arguments.
         index: which part of the answer, from 0, in order of first appearance.
+        id: the tool call's id, on the first piece of a `tool_call`.
+        name: the tool's name, on the first piece of a `tool_call`; that piece may have no text.
     """
 
     kind: Literal["text", "reasoning", "tool_call"]
     text: str
     index: int = 0
+    id: str | None = None
+    name: str | None = None

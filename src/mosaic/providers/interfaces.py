@@ -1,13 +1,27 @@
 """What an adapter of each provider kind must honour. Today: `ai`."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 from mosaic.core.values import JsonObject
 from mosaic.providers.ai import Delta, ModelRequest, ModelResponse
 
-__all__ = ["AiProvider", "DeclaredPrice", "ModelCapabilities", "ModelInfo", "ProviderHealth"]
+__all__ = [
+    "AiProvider",
+    "DeclaredPrice",
+    "ModelCapabilities",
+    "ModelInfo",
+    "ProviderHealth",
+    "Wire",
+    "WireEndpoint",
+    "WireSpeaker",
+]
+
+Wire = Literal[
+    "openai.chat", "openai.responses", "openai.embeddings", "anthropic.messages", "anthropic.count_tokens"
+]
+"""A protocol that clients speak to the gateway, and that some providers speak themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,4 +167,30 @@ class AiProvider(Protocol):
 
     async def close(self) -> None:
         """Release connections. Idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WireEndpoint:
+    """Where a request of one wire goes as it is.
+
+    Attributes:
+        provider: the instance it belongs to.
+        origin: ``https://host:port``.
+        path: with the query, if there is one.
+        headers: what authenticates and identifies us, names in lower case; never shown.
+    """
+
+    provider: str
+    origin: str
+    path: str
+    headers: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
+
+
+@runtime_checkable
+class WireSpeaker(Protocol):
+    """A provider that speaks wires of the gateway's clients itself, so that bodies may pass as they are."""
+
+    def endpoint(self, wire: Wire, model: str, *, stream: bool) -> WireEndpoint | None:
+        """Return where a request of `wire` for `model` goes; None when this provider does not speak it. No I/O."""
         ...
