@@ -9,8 +9,8 @@ import pytest
 from jsonschema import Draft7Validator
 from ruamel.yaml import YAML
 
+from mosaic.expressions import FUNCTIONS
 from mosaic.workflows import check, load, render_problems, workflow_schema
-from mosaic.workflows.functions import FUNCTIONS
 from mosaic.workflows.language.step_keys import error_codes
 from mosaic.workflows.language.step_shapes import KINDS
 

@@ -17,8 +17,7 @@ from typing import TypeVar
 
 from mosaic.core.errors import ExpressionFailed
 from mosaic.core.values import JsonValue
-from mosaic.workflows.cel import MAX_EXPRESSION, CelError, compile_program, json_kind
-from mosaic.workflows.references import closing_brace
+from mosaic.expressions import MAX_EXPRESSION, CelError, closing_brace, compile_program, json_kind
 
 __all__ = [
     "Locate",

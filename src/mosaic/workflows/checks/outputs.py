@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mosaic.core.values import JsonObject
+from mosaic.expressions import Member
 from mosaic.workflows.action_steps import (
     AgentStep,
     AskStep,
@@ -15,7 +16,6 @@ from mosaic.workflows.action_steps import (
     WorkflowStep,
 )
 from mosaic.workflows.control_steps import HandoffStep, VoteStep
-from mosaic.workflows.references import Member
 from mosaic.workflows.schema_rules import follow
 from mosaic.workflows.schemas import AgentEntry, Definition
 from mosaic.workflows.steps import Step

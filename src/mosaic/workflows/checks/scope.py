@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from mosaic.expressions import CelError, Member, Reference, compile_program
 from mosaic.workflows.action_steps import EmitStep, SetStep, ValidateStep
-from mosaic.workflows.cel import CelError, compile_program
 from mosaic.workflows.checks.graphs import in_order, reachable
 from mosaic.workflows.checks.outputs import (
     ERROR,
@@ -32,7 +32,6 @@ from mosaic.workflows.control_steps import (
 from mosaic.workflows.expressions import Template, Value
 from mosaic.workflows.language.reading import Reading, join_pointer
 from mosaic.workflows.language.step_shapes import RESERVED
-from mosaic.workflows.references import Member, Reference
 from mosaic.workflows.schemas import Definition
 from mosaic.workflows.spelling import nearest
 from mosaic.workflows.step_base import Catch, StepBase

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from mosaic.core.errors import Problem
 from mosaic.core.redaction import looks_secret
-from mosaic.workflows.cel import CelError
+from mosaic.expressions import CelError
 from mosaic.workflows.expressions import (
     Locate,
     ShellTemplate,

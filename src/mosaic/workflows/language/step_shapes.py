@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mosaic.core.values import JsonObject
+from mosaic.expressions import TYPE_NAMES
 from mosaic.workflows.expressions import Value
 from mosaic.workflows.language.nodes import ListNode, MapNode, Node, ScalarNode
 from mosaic.workflows.language.reading import Reading, join_pointer, kind_of
 from mosaic.workflows.language.shapes import Key
-from mosaic.workflows.references import TYPE_NAMES
 from mosaic.workflows.spelling import nearest, shown
 from mosaic.workflows.steps import SetStep, Step
 

@@ -18,8 +18,8 @@ from functools import cache, lru_cache
 from typing import Any, TypeAlias, cast
 
 from mosaic.core.values import JsonValue
-from mosaic.workflows.functions import FAMILIAR, FUNCTIONS, NATIVE_FUNCTIONS
-from mosaic.workflows.references import Macro, Reference, Scan, scan
+from mosaic.expressions.functions import FAMILIAR, FUNCTIONS, NATIVE_FUNCTIONS
+from mosaic.expressions.references import Macro, Reference, Scan, scan
 
 __all__ = ["MAX_EXPRESSION", "CelError", "Program", "compile_program", "json_kind"]
 
@@ -41,7 +41,7 @@ _SYNTAX_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (?:Syntax error: )?(.*)
 class CelError(Exception):
     """An expression is wrong or failed: `message` and the `offset` in it where that shows.
 
-    Not a `MosaicError`: it knows no file; `mosaic.workflows.expressions` turns it into one that does.
+    Not a `MosaicError`: it knows no file; who holds the file turns it into an error that does.
     """
 
     def __init__(self, message: str, offset: int = 0, suggestion: str | None = None) -> None:
