@@ -6,16 +6,16 @@ noisy; the figures are medians. SQLite runs in WAL mode with synchronous=FULL; P
 
     python benchmarks/engine_overhead.py [--database sqlite|postgres|all] [--steps 400] [--rounds 5] [--check]
 
-LangGraph is measured in a throwaway environment made from requirements/bench.lock; when it cannot be made, it is
-reported as absent. `--check` exits with status 1 unless a journaled effect costs at most 3 bare commits and less
-processor and wall time than a LangGraph node.
+LangGraph runs in this environment when it is there (`./x install bench`), else in a throwaway one made from
+requirements/bench.lock; when that fails too, it is reported as absent. `--check` exits with status 1 unless
+LangGraph was there and a journaled effect costs at most 3 bare commits and less processor and wall time than a
+LangGraph node.
 """
 
 import argparse
 import contextlib
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+from contenders.environments import Absent, python_with
 
 HERE = Path(__file__).parent
 CONTENDERS = HERE / "contenders"
@@ -59,26 +60,15 @@ def fresh_postgres(url: str, name: str) -> str:
     return head.rsplit("/", 1)[0] + f"/{name}" + (f"?{tail}" if tail else "")
 
 
-def langgraph_python(cache: Path) -> Path | None:
-    """Return the interpreter of the throwaway environment, made on first use; None when that fails."""
-    python = cache / "bin" / "python"
-    if python.exists():
-        return python
-    uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
+def langgraph_python() -> Path | None:
+    """Return an interpreter that has LangGraph; None, said aloud, when there is none and none can be made."""
+    modules = ("langgraph.graph", "langgraph.checkpoint.postgres.aio", "langgraph.checkpoint.sqlite.aio")
     lock = HERE.parent / "requirements" / "bench.lock"
-    for command in (
-        [uv, "venv", "-q", "--python", sys.executable, str(cache)],
-        [uv, "pip", "install", "-q", "--python", str(python), "--require-hashes", "-r", str(lock)],
-    ):
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            print(f"LangGraph is absent: {error}", file=sys.stderr)
-            return None
-        if done.returncode:
-            print(f"LangGraph is absent: {done.stderr.strip()[-300:]}", file=sys.stderr)
-            return None
-    return python
+    try:
+        return python_with(modules, lock, cache=Path(tempfile.gettempdir()))
+    except Absent as reason:
+        print(f"LangGraph is absent: {reason}", file=sys.stderr)
+        return None
 
 
 def measure(command: list[str]) -> Figures:
@@ -164,8 +154,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--check", action="store_true", help="exit with status 1 when a goal is missed")
     options = parser.parse_args()
-    peer = langgraph_python(Path(tempfile.gettempdir()) / "mosaic-bench-langgraph")
-    missed: list[str] = []
+    peer = langgraph_python()
+    missed = [] if peer else ["LangGraph was absent, so nothing was compared with it"]
     for database in ("sqlite", "postgres") if options.database == "all" else (options.database,):
         with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
             scratch = Path(folder)
@@ -175,8 +165,6 @@ def main() -> None:
                 for number in range(options.rounds)
             ]
             missed += misses(database, report(database, rounds))
-    if not peer:
-        print("\nLangGraph was absent; its ratios are missing.")
     for line in missed:
         print(f"MISSED {line}")
     sys.exit(1 if missed and options.check else 0)

@@ -21,6 +21,44 @@ SCHEMAS = {
     ("anthropic", "response"): "__Message",
     ("anthropic", "event"): "__StreamEvent",
     ("anthropic", "model"): "__ModelInfo",
+    ("anthropic", "count"): "__CountTokens",
+    ("openai", "embed request"): "CreateEmbeddingRequest",
+    ("openai", "embed response"): "CreateEmbeddingResponse",
+    ("openai", "speech request"): "CreateSpeechRequest",
+    ("openai", "transcription"): "CreateTranscriptionResponseJson",
+    ("openai", "transcription with times"): "CreateTranscriptionResponseVerboseJson",
+    ("openai", "moderation request"): "CreateModerationRequest",
+    ("openai", "moderation response"): "CreateModerationResponse",
+    ("openai", "file"): "OpenAIFile",
+    ("openai", "files"): "ListFilesResponse",
+    ("responses", "request"): "CreateResponse",
+    ("responses", "response"): "Response",
+    ("responses", "event"): "ResponseStreamEvent",
+    ("responses", "count request"): "TokenCountsBody",
+    ("responses", "count"): "TokenCountsResource",
+    ("gemini", "request"): "GenerateContentRequest",
+    ("gemini", "count request"): "CountTokensRequest",
+    ("gemini", "count"): "CountTokensResponse",
+    ("gemini", "embed request"): "BatchEmbedContentsRequest",
+    ("gemini", "models"): "ListModelsResponse",
+    ("gemini-answers", "response"): "__GenerateContentResponse",
+    ("gemini-answers", "event"): "__GenerateContentResponse",
+    ("gemini-answers", "content"): "__Content",
+    ("gemini-answers", "embed response"): "__EmbedContentResponse",
+    ("cohere", "request"): "/v2/chat",
+    ("cohere", "response"): "ChatResponseV2",
+    ("cohere", "event"): "StreamedChatResponseV2",
+    ("cohere", "embed request"): "/v2/embed",
+    ("cohere", "embed response"): "EmbedByTypeResponse",
+    ("cohere", "models"): "ListModelsResponse",
+    ("ollama", "embed request"): "EmbedRequest",
+    ("ollama", "embed response"): "EmbedResponse",
+    ("ollama", "pull request"): "PullRequest",
+    ("ollama", "create request"): "CreateRequest",
+    ("ollama", "delete request"): "DeleteRequest",
+    ("ollama", "show request"): "ShowRequest",
+    ("ollama", "show response"): "ShowResponse",
+    ("ollama", "status"): "StatusEvent",
     ("ollama", "request"): "ChatRequest",
     ("ollama", "response"): "ChatResponse",
     ("ollama", "event"): "ChatStreamEvent",
@@ -31,7 +69,14 @@ FILES = {
     "openai": "openai.trimmed.openapi.json",
     "anthropic": "anthropic-sdk-2.11.0.jsonschema.json",
     "ollama": "ollama.openapi.json",
+    "responses": "openai.trimmed.openapi.json",
+    # Google's last complete description is of 2024-10; what is newer is described by its own library's types.
+    "gemini": "gemini-2024-10.openapi.json",
+    "gemini-answers": "gemini-genai-sdk-3.4.0.jsonschema.json",
+    "cohere": "cohere.trimmed.openapi.json",
 }
+_ROOTS = {"$defs", "components", "paths"}
+_BODY = "requestBody/content/application~1json/schema"
 
 
 def check(vendor: str, kind: str, body: Any) -> None:
@@ -39,10 +84,15 @@ def check(vendor: str, kind: str, body: Any) -> None:
     if (vendor, kind) == ("anthropic", "request"):
         # The file holds the parameters of a request that does not stream; only this one differs.
         body = {**body, "stream": False}
+    if vendor == "gemini" and kind == "request":
+        for content in body["contents"]:
+            check("gemini-answers", "content", content)
+    if vendor == "gemini" and kind in ("response", "event", "embed response"):
+        vendor = "gemini-answers"
     validator = _validator(vendor, SCHEMAS[vendor, kind])
     errors = [f"{error.json_path}: {error.message[:300]}" for error in validator.iter_errors(body)]
     assert not errors, f"not {vendor}'s {kind}: {errors}"
-    if kind == "request":
+    if kind.endswith("request"):
         unknown = set(body) - _fields(vendor, SCHEMAS[vendor, kind])
         assert not unknown, f"{vendor} knows no request field {unknown}"
 
@@ -71,14 +121,23 @@ def _schemas(vendor: str) -> tuple[str, dict[str, Any]]:
 @cache
 def _validator(vendor: str, name: str) -> Draft202012Validator:
     where, _ = _schemas(vendor)
-    root = where.partition("/")[0]
-    return Draft202012Validator({"$ref": f"#/{where}/{name}", root: _document(vendor)[root]})
+    document = _document(vendor)
+    pointer = f"{where}/{name}"
+    if name.startswith("/"):  # the body of the path's POST
+        pointer = f"paths/{name.replace('/', '~1')}/post/{_BODY}"
+    return Draft202012Validator(
+        {"$ref": f"#/{pointer}", **{key: document[key] for key in _ROOTS & set(document)}}
+    )
 
 
 def _fields(vendor: str, name: str) -> set[str]:
     _, schemas = _schemas(vendor)
     fields: set[str] = set()
-    waiting = [schemas[name]]
+    if name.startswith("/"):
+        body = _document(vendor)["paths"][name]["post"]["requestBody"]
+        waiting = [body["content"]["application/json"]["schema"]]
+    else:
+        waiting = [schemas[name]]
     while waiting:
         schema = waiting.pop()
         fields |= set(schema.get("properties", {}))
@@ -89,12 +148,34 @@ def _fields(vendor: str, name: str) -> set[str]:
 
 
 def _plain(schema: Any) -> Any:
-    """Return OpenAPI's `nullable` as JSON Schema says it."""
+    """Return OpenAPI's `nullable` and `discriminator` as JSON Schema says them.
+
+    The vendors' alternatives overlap, so one of them need not be the only one that fits.
+    """
     if isinstance(schema, list):
         return [_plain(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     plain = {key: _plain(value) for key, value in schema.items()}
+    if isinstance(plain.get("oneOf"), list):
+        choices = plain.pop("oneOf")
+        told = plain.get("discriminator", {})
+        names: dict[str, list[str]] = {}
+        for value, target in told.get("mapping", {}).items():
+            names.setdefault(target, []).append(value)
+        if names:
+            field = told["propertyName"]
+            choices = [
+                {
+                    "allOf": [
+                        choice,
+                        {"properties": {field: {"enum": names[choice["$ref"]]}}, "required": [field]},
+                    ]
+                }
+                for choice in choices
+                if choice["$ref"] in names
+            ]
+        plain["allOf"] = [*plain.get("allOf", []), {"anyOf": choices}]
     if plain.pop("nullable", None) is True:
         return {"anyOf": [plain, {"type": "null"}]}
     return plain

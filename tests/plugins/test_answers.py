@@ -17,7 +17,7 @@ from mosaic.providers import (
     Usage,
 )
 from tests.plugins.vendors import MODELS, VENDORS, Said, make_provider, reply, stream
-from tests.providers.endpoint import json_reply
+from tests.providers.endpoint import event_reply, json_reply
 
 pytestmark = pytest.mark.anyio
 
@@ -82,6 +82,60 @@ async def test_a_tool_call_arrives_under_our_name(endpoint, vendor, streamed):
 
 @every_vendor
 @both_ways
+async def test_a_call_begins_with_a_piece_that_names_it_as_the_whole_answer_does(endpoint, vendor, streamed):
+    said = Said(calls=tuple((f"c{n}", "files_read", f'{{"path": "{n}"}}') for n in range(2)))
+    deltas = []
+    response = await answer(endpoint, vendor, said, streamed=streamed, deltas=deltas)
+    if not streamed:
+        return
+    begun = [delta for delta in deltas if delta.id is not None]
+    assert [(delta.id, delta.name) for delta in begun] == [
+        (call.id, call.name) for call in response.message.tool_calls
+    ]
+    for begin in begun:
+        pieces = [delta for delta in deltas if delta.index == begin.index]
+        assert pieces[0] is begin
+        arguments = json.loads("".join(piece.text for piece in pieces))
+        (call,) = [call for call in response.message.tool_calls if call.id == begin.id]
+        assert arguments == call.arguments
+
+
+@pytest.mark.parametrize("vendor", ["openai", "ollama", "gemini", "cohere"])
+async def test_calls_that_a_server_gives_no_ids_are_named_alike_in_pieces_and_whole(endpoint, vendor):
+    said = Said("x", calls=(("", "files_read", "{}"), ("", "files_read", "{}")))
+    deltas = []
+    streamed = await answer(endpoint, vendor, said, streamed=True, deltas=deltas)
+    whole = await answer(endpoint, vendor, said, streamed=False)
+    assert [delta.id for delta in deltas if delta.id] == [call.id for call in streamed.message.tool_calls]
+    assert [call.id for call in whole.message.tool_calls] == [call.id for call in streamed.message.tool_calls]
+
+
+async def test_a_call_whose_name_comes_late_begins_when_it_comes(endpoint):
+    def chunk(call):
+        return {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, **call}]}}]}
+
+    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}
+    late = {"id": "c9", "function": {"name": "files_read", "arguments": '"a"}'}}
+    endpoint.will(event_reply([chunk({"function": {"arguments": '{"path": '}}), chunk(late), end, "[DONE]"]))
+    deltas = []
+    await ask(endpoint, "openai", streamed=True, deltas=deltas)
+    assert deltas == [Delta("tool_call", '{"path": "a"}', 0, id="c9", name="files.read")]
+
+
+async def test_a_structured_answer_asked_for_as_a_tool_streams_as_text(endpoint):
+    asked = ModelRequest(
+        "claude-haiku-4-5", (Message.of("user", "hi"),), output_schema={"type": "object"}, timeout_s=10
+    )
+    deltas = []
+    said = Said(calls=(("c", "output", '{"a": 1}'),))
+    endpoint.will(stream("anthropic", said))
+    response = await ask(endpoint, "anthropic", streamed=True, deltas=deltas, asked=asked)
+    assert {delta.kind for delta in deltas} == {"text"}
+    assert "".join(delta.text for delta in deltas) == response.message.text == '{"a": 1}'
+
+
+@every_vendor
+@both_ways
 async def test_parallel_calls_keep_their_order_and_have_ids_of_their_own(endpoint, vendor, streamed):
     said = Said(calls=tuple((f"c{n}", "files_read", f'{{"path": "{n}"}}') for n in range(3)))
     response = await answer(endpoint, vendor, said, streamed=streamed)
@@ -101,7 +155,7 @@ async def test_a_call_to_a_tool_that_does_not_exist_is_passed_on(endpoint, vendo
 async def test_thoughts_come_before_the_text(endpoint, vendor, streamed):
     deltas = []
     response = await answer(endpoint, vendor, Said("So.", thought="Hm."), streamed=streamed, deltas=deltas)
-    seal = "sealed" if vendor == "anthropic" else None
+    seal = {"anthropic": "sealed", "responses": "openai:rs_1:sealed"}.get(vendor)
     assert response.message.parts == (ReasoningPart("Hm.", signature=seal), TextPart("So."))
     if streamed:
         assert [(delta.kind, delta.index) for delta in deltas] == [("reasoning", 0), ("text", 1)]
@@ -110,7 +164,7 @@ async def test_thoughts_come_before_the_text(endpoint, vendor, streamed):
 @every_vendor
 @both_ways
 async def test_an_answer_cut_by_its_limit_says_so(endpoint, vendor, streamed):
-    finish = {"openai": "length", "anthropic": "max_tokens", "ollama": "length"}[vendor]
+    finish = {"anthropic": "max_tokens", "gemini": "MAX_TOKENS", "cohere": "MAX_TOKENS"}.get(vendor, "length")
     response = await answer(endpoint, vendor, Said("cut o", finish=finish), streamed=streamed)
     assert response.finish_reason == "length"
 
@@ -125,7 +179,14 @@ async def test_an_empty_answer_is_an_answer(endpoint, vendor, streamed):
 
 @pytest.mark.parametrize(
     ("vendor", "usage"),
-    [("openai", Usage(11, 7, 4, 0, 2)), ("anthropic", Usage(11, 7, 3, 1, 2)), ("ollama", Usage(11, 7))],
+    [
+        ("openai", Usage(11, 7, 4, 0, 2)),
+        ("anthropic", Usage(11, 7, 3, 1, 2)),
+        ("ollama", Usage(11, 7)),
+        ("responses", Usage(11, 7, 4, 1, 2)),
+        ("gemini", Usage(11, 7, 4, 0, 2)),
+        ("cohere", Usage(11, 7, 4)),
+    ],
 )
 @both_ways
 async def test_usage_is_counted_with_its_parts(endpoint, vendor, usage, streamed):
@@ -134,10 +195,14 @@ async def test_usage_is_counted_with_its_parts(endpoint, vendor, usage, streamed
     assert not response.usage_estimated
 
 
-@pytest.mark.parametrize("vendor", ["openai", "ollama"])
+@pytest.mark.parametrize("vendor", ["openai", "ollama", "responses", "gemini", "cohere"])
 async def test_usage_that_a_server_does_not_tell_is_estimated_and_marked(endpoint, vendor):
     body = reply(vendor, Said("some words of an answer"))
-    shown = {k: v for k, v in json.loads(body.pieces[0]).items() if k not in ("usage", "eval_count")}
+    shown = {
+        k: v
+        for k, v in json.loads(body.pieces[0]).items()
+        if k not in ("usage", "eval_count", "usageMetadata")
+    }
     endpoint.will(json_reply(shown))
     response = await ask(endpoint, vendor, streamed=False)
     assert response.usage_estimated
@@ -146,7 +211,7 @@ async def test_usage_that_a_server_does_not_tell_is_estimated_and_marked(endpoin
 
 
 @pytest.mark.requirement("ORC-199")
-@pytest.mark.parametrize("vendor", ["openai", "anthropic"])
+@pytest.mark.parametrize("vendor", ["openai", "anthropic", "cohere"])
 async def test_malformed_arguments_are_kept_for_repair(endpoint, vendor):
     said = Said(calls=(("c1", "files_read", '{"path": "a.py"}'),))
     reply_ = stream(vendor, said)
@@ -165,10 +230,11 @@ async def test_malformed_arguments_are_kept_in_a_whole_answer_too(endpoint):
     assert response.message.tool_calls[0].malformed == "{path: a}"
 
 
+@pytest.mark.parametrize("vendor", ["openai", "responses"])
 @both_ways
-async def test_a_refusal_is_an_error_that_carries_what_it_cost(endpoint, streamed):
+async def test_a_refusal_is_an_error_that_carries_what_it_cost(endpoint, vendor, streamed):
     with pytest.raises(ModelRefused, match="I cannot help") as caught:
-        await answer(endpoint, "openai", Said(extra={"refusal": "I cannot help."}), streamed=streamed)
+        await answer(endpoint, vendor, Said(extra={"refusal": "I cannot help."}), streamed=streamed)
     assert Usage.from_json(caught.value.data["usage"]).output_tokens == 7
 
 
@@ -179,10 +245,12 @@ async def test_anthropics_refusal_is_the_same_error(endpoint, streamed):
     assert Usage.from_json(caught.value.data["usage"]).output_tokens == 7
 
 
+@pytest.mark.parametrize("vendor", ["openai", "responses", "gemini"])
 @both_ways
-async def test_a_content_filter_that_leaves_nothing_is_a_refusal(endpoint, streamed):
-    with pytest.raises(ModelRefused, match="content filter"):
-        await answer(endpoint, "openai", Said(finish="content_filter"), streamed=streamed)
+async def test_a_content_filter_that_leaves_nothing_is_a_refusal(endpoint, vendor, streamed):
+    finish = "SAFETY" if vendor == "gemini" else "content_filter"
+    with pytest.raises(ModelRefused, match="filter"):
+        await answer(endpoint, vendor, Said(finish=finish), streamed=streamed)
 
 
 @both_ways

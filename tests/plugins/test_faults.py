@@ -83,6 +83,18 @@ async def test_too_many_requests_say_how_long_to_wait(endpoint, vendor, streamed
     assert error.data["retry_after_s"] == 3
 
 
+async def test_google_says_in_its_body_how_long_to_wait_and_why(endpoint):
+    details = [{"@type": "type.test/RetryInfo", "retryDelay": "34.5s"}]
+    body = {"error": {"code": 429, "message": "slow", "status": "RESOURCE_EXHAUSTED", "details": details}}
+    endpoint.will(json_reply(body, status=429))
+    assert (await failure("gemini", endpoint.url)).data["retry_after_s"] == 34.5
+    wrong = {"code": 400, "message": "no", "status": "INVALID_ARGUMENT"}
+    endpoint.will(json_reply({"error": wrong}, status=400))
+    assert type(await failure("gemini", endpoint.url)) is InvalidInput
+    endpoint.will(json_reply({"error": {**wrong, "details": [{"reason": "API_KEY_INVALID"}]}}, status=400))
+    assert type(await failure("gemini", endpoint.url)) is Unauthenticated
+
+
 @every_vendor
 @both_ways
 async def test_nobody_listening_is_unavailable(vendor, streamed):
@@ -133,6 +145,11 @@ async def test_garbage_breaks_the_contract(endpoint, vendor, streamed):
         ("anthropic", error_body("anthropic", "busy", "overloaded_error"), Unavailable),
         ("anthropic", error_body("anthropic", "no", "permission_error"), PermissionDenied),
         ("ollama", error_body("ollama", "the model runner has stopped"), Unavailable),
+        ("responses", {"type": "error", "code": "rate_limit_exceeded", "message": "slow"}, LimitExceeded),
+        ("gemini", error_body("gemini", "busy", "UNAVAILABLE"), Unavailable),
+        ("gemini", error_body("gemini", "slow", "RESOURCE_EXHAUSTED"), LimitExceeded),
+        ("cohere", error_body("cohere", "busy"), Unavailable),
+        ("openai", {"error": {"message": "slow", "code": 429}}, LimitExceeded),
     ],
 )
 async def test_an_error_inside_a_stream_is_told_apart(endpoint, vendor, body, kind):

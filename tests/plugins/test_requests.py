@@ -65,7 +65,9 @@ SCHEMA = {
 
 async def sent(endpoint, vendor, *, streamed=False, config=None, **fields):
     """Send a request and return its body."""
-    endpoint.answer = lambda received: (stream if received.json.get("stream") else reply)(vendor, Said("{}"))
+    endpoint.answer = lambda received: (
+        stream if received.json.get("stream") or ":stream" in received.path else reply
+    )(vendor, Said("{}"))
     provider = make_provider(vendor, endpoint.url, **(config or {}))
     given = {"model": MODELS[vendor], "messages": CONVERSATION, "timeout_s": 10}
     request = ModelRequest(**{**given, **fields})

@@ -1,40 +1,52 @@
 """Answers as each vendor gives them, whole and streamed, from one description: text, thoughts, tool calls, usage."""
 
 import json
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from importlib import import_module
+from typing import Any
 
 from mosaic.core.redaction import Redactor
-from mosaic.providers import AiProvider, ProviderRegistry
+from mosaic.providers import ProviderRegistry
+from tests.plugins import newer_vendors
+from tests.plugins.said import Said, Then, halves
 from tests.providers.endpoint import Reply, event_reply, json_reply, line_reply
 
-VENDORS = ("openai", "anthropic", "ollama")
-MODELS = {"openai": "gpt-6.1-sol", "anthropic": "claude-sonnet-5-5", "ollama": "qwen3:8b"}
+__all__ = ["KEY", "MODELS", "VENDORS", "Said", "error_body", "make_provider", "reply", "stream"]
+
+VENDORS = ("openai", "anthropic", "ollama", "responses", "gemini", "cohere")
+"""`responses` is the openai plugin, asked in its second way and configured under that name."""
+
+MODELS = {
+    "openai": "gpt-6.1-sol",
+    "anthropic": "claude-sonnet-5-5",
+    "ollama": "qwen3:8b",
+    "responses": "gpt-6.1-sol",
+    "gemini": "gemini-4-argon",
+    "cohere": "command-a-reasoning-08-2025",
+}
 KEY = "sk-test-vendor-key-0123456789"
 
-Then = Literal["end", "drop", "hang"]
+_PLUGINS = {
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "ollama": "ollama",
+    "responses": "openai",
+    "gemini": "gemini",
+    "cohere": "cohere",
+}
+_PATHS = {"openai": "/v1", "responses": "/v1", "gemini": "/v1beta"}
 
 
-@dataclass(frozen=True)
-class Said:
-    """What a model says. A tool call is (id, name on the wire, arguments as text)."""
-
-    text: str = ""
-    thought: str = ""
-    calls: tuple[tuple[str, str, str], ...] = ()
-    finish: str = ""
-    usage: tuple[int, int] = (11, 7)
-    extra: dict[str, Any] = field(default_factory=dict)
-
-
-def make_provider(vendor: str, url: str, **config: Any) -> AiProvider:
-    """The vendor's adapter, found and configured as in the product, pointed at a scripted endpoint."""
-    base = url + ("/v1" if vendor == "openai" else "")
+def make_provider(vendor: str, url: str, **config: Any) -> Any:
+    """The vendor's adapter, configured as in the product, pointed at a scripted endpoint."""
+    name = _PLUGINS[vendor]
     secret = {} if vendor == "ollama" else {"api_key": KEY}
-    registry = ProviderRegistry(
-        redactor=Redactor(), environment={}, settings={vendor: {"base_url": base, **secret, **config}}
-    )
-    return registry.ai(vendor)
+    way = {"api": "responses"} if vendor == "responses" else {}
+    given = {"base_url": url + _PATHS.get(vendor, ""), **secret, **way, **config}
+    registry = ProviderRegistry(redactor=Redactor(), environment={}, settings={name: given})
+    registry.register(import_module(f"mosaic.plugins.{name}").provider)
+    provider = registry.ai(name)
+    provider.name = vendor
+    return provider
 
 
 def reply(vendor: str, said: Said) -> Reply:
@@ -50,6 +62,10 @@ def stream(vendor: str, said: Said, *, then: Then = "end", keep: int | None = No
 def error_body(vendor: str, message: str, kind: str = "some_error") -> Any:
     if vendor == "ollama":
         return {"error": message}
+    if vendor == "cohere":
+        return {"message": message}
+    if vendor == "gemini":
+        return {"error": {"message": message, "status": kind}}
     if vendor == "anthropic":
         return {"type": "error", "error": {"type": kind, "message": message}}
     return {"error": {"message": message, "type": kind, "param": None, "code": None}}
@@ -252,9 +268,19 @@ def ollama_events(said: Said) -> list[Any]:
     return [*lines, {**base, "message": {"role": "assistant", "content": ""}, **ollama_end(said)}]
 
 
-def halves(text: str) -> tuple[str, str]:
-    return text[: len(text) // 2], text[len(text) // 2 :]
-
-
-BODIES = {"openai": openai_body, "anthropic": anthropic_body, "ollama": ollama_body}
-EVENTS = {"openai": openai_events, "anthropic": anthropic_events, "ollama": ollama_events}
+BODIES = {
+    "openai": openai_body,
+    "anthropic": anthropic_body,
+    "ollama": ollama_body,
+    "responses": newer_vendors.responses_body,
+    "gemini": newer_vendors.gemini_body,
+    "cohere": newer_vendors.cohere_body,
+}
+EVENTS = {
+    "openai": openai_events,
+    "anthropic": anthropic_events,
+    "ollama": ollama_events,
+    "responses": newer_vendors.responses_events,
+    "gemini": newer_vendors.gemini_events,
+    "cohere": newer_vendors.cohere_events,
+}

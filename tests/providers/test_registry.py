@@ -118,6 +118,6 @@ def test_a_provider_is_made_once():
 
 def test_a_registered_plugin_is_used():
     found = registry(plugins=[])
-    found.register(registry()._plugin("scripted"))
+    found.register(registry().plugin("scripted"))
     assert found.names() == ["scripted"]
     assert found.ai("scripted").name == "scripted"

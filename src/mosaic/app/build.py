@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from mosaic.agents import AgentRegistry, AgentRunner, Conversations
+from mosaic.app.door import Door
 from mosaic.app.operations import Operations, Rooms
 from mosaic.app.parts import (
     make_cost,
@@ -76,6 +77,14 @@ class Application:
         )
         self.providers = make_providers(settings, redactor=self.redactor, environ=environ)
         self.cost = Cost(self.database, make_cost(settings))
+        self.model = Door(
+            settings,
+            database=self.database,
+            journal=self.journal,
+            bus=self.bus,
+            providers=self.providers,
+            cost=self.cost,
+        )
         self.inference = Inference(self.providers, self.cost, make_inference(settings))
         self.agents = AgentRegistry(self.database, self.journal)
         self.conversations = Conversations(self.database, self.journal, self.blobs, redactor=self.redactor)
@@ -185,6 +194,7 @@ class Application:
         if not execute:
             return
         self._executes = True
+        await self.model.start()
         await self.engine.launch()
         for work in (self.agents.keep_alive, self._reconcile):
             self._background.append(asyncio.create_task(work()))
@@ -217,6 +227,7 @@ class Application:
         await asyncio.gather(*self._background, return_exceptions=True)
         steps: list[Callable[[], Any]] = [
             self.tools.close,
+            self.model.close,
             self.providers.close,
             self.bus.close,
             self.database.close,

@@ -8,6 +8,7 @@ from mosaic import __version__
 from mosaic.app.sections import PoolSection, PriceSection, ProviderSection
 from mosaic.app.settings import Settings
 from mosaic.core.redaction import Redactor
+from mosaic.core.values import JsonObject
 from mosaic.cost import CostSettings, TokenPrice
 from mosaic.engine import EngineSettings, QueueLimits, RetryPolicy
 from mosaic.inference import InferenceSettings
@@ -21,6 +22,7 @@ __all__ = [
     "make_providers",
     "make_storage",
     "newest_schema",
+    "provider_settings",
     "queue_of",
 ]
 
@@ -77,16 +79,24 @@ def _limits(section: PoolSection) -> QueueLimits:
 def make_providers(
     settings: Settings, *, redactor: Redactor, environ: Mapping[str, str] | None = None
 ) -> ProviderRegistry:
-    """Return the model providers of this installation."""
+    """Return the providers of this installation: of packages, and of the folders below its `plugins`."""
+    given, disabled = provider_settings(settings)
     return ProviderRegistry(
         redactor=redactor,
-        settings={name: _provider(section) for name, section in settings.providers.items()},
+        settings=given,
         environment=environ,
-        disabled=[name for name, section in settings.providers.items() if not section.enabled],
+        disabled=disabled,
+        directory=settings.home / "plugins",
     )
 
 
-def _provider(section: ProviderSection) -> dict[str, Any]:
+def provider_settings(settings: Settings) -> tuple[dict[str, JsonObject], list[str]]:
+    """Return what the settings say of each provider and the names to leave out, as `ProviderRegistry.reload` takes it."""
+    given = {name: _provider(section) for name, section in settings.providers.items()}
+    return given, [name for name, section in settings.providers.items() if not section.enabled]
+
+
+def _provider(section: ProviderSection) -> JsonObject:
     return section.model_dump(exclude={"enabled"}, exclude_none=True)
 
 

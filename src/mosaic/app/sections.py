@@ -7,8 +7,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 __all__ = [
     "ApprovalsSection",
+    "CacheSection",
     "CostSection",
     "EngineSection",
+    "GatewaySection",
     "InferenceSection",
     "LimitsSection",
     "LogsSection",
@@ -90,13 +92,50 @@ class EngineSection(Section):
 
 
 class ProviderSection(Section):
-    """Settings of one model provider: these, and the fields its plugin declares. Its key is a variable."""
+    """Settings of one provider: these, and the fields its plugin declares. Its key is a variable."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
+    plugin: str | None = Field(
+        None, description="Whose instance it is; the plugin of the same name when left out."
+    )
+    version: str | None = Field(None, description="Which version of the plugin: 1.2, or >=1.2,<2.")
+    versions: dict[str, Annotated[int, Field(ge=0, le=1_000_000)]] | None = Field(
+        None, description="Version -> weight: requests are divided among several versions."
+    )
+    attributes: dict[str, Any] | None = Field(
+        None, description="What routing may ask about it: region, residency, compliance, local, anything else."
+    )
     base_url: str | None = None
     timeout_s: Seconds | None = None
     enabled: bool = True
+
+
+class GatewaySection(Section):
+    """The `/v1` door for clients that speak OpenAI's or Anthropic's protocol."""
+
+    enabled: bool = True
+    max_body_bytes: int = Field(32_000_000, ge=1_000, le=1_000_000_000)
+    body_timeout_s: Seconds = Field(60.0, description="How long a request's body may take to arrive.")
+    stalled_client_s: Seconds = Field(
+        60.0, description="How long a write may wait for a client that does not read."
+    )
+    attempts: int = Field(3, ge=1, le=8, description="Targets asked at most for one call.")
+    max_concurrency: int = Field(
+        4_096, ge=1, le=100_000, description="Calls at once; more are refused with a time."
+    )
+    connect_s: Seconds = 10.0
+    first_byte_s: Seconds = 300.0
+    idle_s: Seconds = 120.0
+    total_s: Seconds = 900.0
+
+
+class CacheSection(Section):
+    """Answers kept for the next who asks, on routes with `cache`."""
+
+    memory_bytes: int = Field(64_000_000, ge=0, le=64_000_000_000)
+    redis_url: str | None = Field(None, description="The second tier; its password is MOSAIC_REDIS_PASSWORD.")
+    objects_url: str | None = Field(None, description="The third tier: a folder, or an object store's URL.")
 
 
 class RetrySection(Section):

@@ -15,8 +15,10 @@ from pydantic import BaseModel, Field, ValidationError
 from mosaic.app.config_file import CONFIG_NAMES, find_config, place_of, read_config, secret_problems, shown
 from mosaic.app.sections import (
     ApprovalsSection,
+    CacheSection,
     CostSection,
     EngineSection,
+    GatewaySection,
     InferenceSection,
     LimitsSection,
     LogsSection,
@@ -49,6 +51,8 @@ class Settings(Section):
     providers: dict[str, ProviderSection] = Field({}, description="Model providers by name.")
     inference: InferenceSection = InferenceSection()
     cost: CostSection = CostSection()
+    gateway: GatewaySection = GatewaySection()
+    cache: CacheSection = CacheSection()
     tools: ToolsSection = ToolsSection()
     policies: dict[str, Literal["allow", "ask", "deny"]] = Field(
         {}, description="The installation's policy by effect, risk class or tool; workflows narrow it."

@@ -30,6 +30,7 @@ _COMMANDS = {
     "validate": ("mosaic.cli.validate", "Check workflow files and explain every problem."),
     "runs": ("mosaic.cli.runs", "List, show, watch, cancel, fork and read runs."),
     "approvals": ("mosaic.cli.approvals", "List, show and answer what waits for a person."),
+    "routes": ("mosaic.cli.routes", "List routes, explain where requests go, check and report on them."),
     "agents": ("mosaic.cli.agents", "Show the agents, their load and their capacity."),
     "doctor": ("mosaic.cli.doctor", "Say what works here, what does not, and how to fix it."),
 }

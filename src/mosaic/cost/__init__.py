@@ -1,7 +1,43 @@
 """What model calls cost: prices, the ledger, and hard budgets that concurrent calls cannot pass."""
 
+from mosaic.cost.bookkeeper import Bookkeeper
+from mosaic.cost.budget_limits import BudgetLimits
+from mosaic.cost.budgets import Budgets
+from mosaic.cost.entries import LedgerEntry
+from mosaic.cost.ledger import Ledger
+from mosaic.cost.limits import Budget, BudgetSettings, BudgetState, Lease, NewBudget
+from mosaic.cost.payer import Hold, Payer
+from mosaic.cost.price_book import PriceBook
 from mosaic.cost.prices import PriceList
+from mosaic.cost.quotas import Quota, QuotaEntry, Quotas, QuotaSettings
 from mosaic.cost.schemas import CostSettings, ModelCall, Reservation, RunCost, TokenPrice
 from mosaic.cost.service import Cost
+from mosaic.cost.token_cost import TokenCost
 
-__all__ = ["Cost", "CostSettings", "ModelCall", "PriceList", "Reservation", "RunCost", "TokenPrice"]
+__all__ = [
+    "Bookkeeper",
+    "Budget",
+    "BudgetLimits",
+    "BudgetSettings",
+    "BudgetState",
+    "Budgets",
+    "Cost",
+    "CostSettings",
+    "Hold",
+    "Lease",
+    "Ledger",
+    "LedgerEntry",
+    "ModelCall",
+    "NewBudget",
+    "Payer",
+    "PriceBook",
+    "PriceList",
+    "Quota",
+    "QuotaEntry",
+    "QuotaSettings",
+    "Quotas",
+    "Reservation",
+    "RunCost",
+    "TokenCost",
+    "TokenPrice",
+]

@@ -9,7 +9,9 @@ from importlib.metadata import version
 from typing import Any
 
 from mosaic.core.money import Money
+from mosaic.cost.compiling import compile_price
 from mosaic.cost.schemas import TokenPrice
+from mosaic.cost.token_cost import TokenCost
 from mosaic.providers import ModelCapabilities, Usage
 
 __all__ = ["PriceList"]
@@ -83,6 +85,27 @@ class PriceList:
 
                 self._public = data_snapshot.get_snapshot()
             return self._public
+
+    def configured(self, reference: str) -> TokenPrice | None:
+        """Return the user's own price of ``provider:model``, if there is one."""
+        return self._own(reference)
+
+    def compiled(self, source: str, model: str, moment: datetime) -> TokenCost | None:
+        """Return what the public list asks for a model at `moment`; None when it does not know it.
+
+        Args:
+            source: the list's provider, or the address of an API.
+            model: the vendor's name of the model.
+            moment: some prices hold from a date, or at some hours.
+        """
+        by_address = "://" in source
+        try:
+            _, found = self.load().find_provider_model(
+                model, None, None if by_address else source, source if by_address else None
+            )
+        except (LookupError, ValueError):
+            return None
+        return compile_price(found, moment, origin=f"genai-prices {version('genai-prices')}")
 
     def _own(self, reference: str) -> TokenPrice | None:
         exact = self._overrides.get(reference)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, Engine, event
 
-from mosaic.engine.nodes import check_batch_fence, check_fence
+from mosaic.engine.nodes import check_batch_fence, check_fence, session_limits
 from mosaic.storage import Database, SyncTransaction
 
 __all__ = ["Fence"]
@@ -27,6 +27,7 @@ class Fence:
         """Begin to check."""
         for engine in self._engines:
             event.listen(engine, "begin", self._begun)
+        self._database.committer.limits.update(session_limits(idle_ms=self._idle_ms))
         self._database.committer.guards.append(self._batch)
 
     def remove(self) -> None:
@@ -40,4 +41,4 @@ class Fence:
             check_fence(connection, self._node_id, idle_ms=self._idle_ms)
 
     def _batch(self, transaction: SyncTransaction) -> None:
-        check_batch_fence(transaction, self._node_id, idle_ms=self._idle_ms)
+        check_batch_fence(transaction, self._node_id)

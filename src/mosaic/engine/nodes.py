@@ -4,7 +4,21 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Executable, bindparam, delete, func, select, true, update
+from psycopg.errors import InvalidTextRepresentation
+from sqlalchemy import (
+    Connection,
+    Executable,
+    Integer,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    literal_column,
+    select,
+    true,
+    update,
+)
 
 from mosaic.core.errors import Fenced
 from mosaic.engine.models import executor
@@ -21,6 +35,7 @@ __all__ = [
     "forget_old",
     "list_nodes",
     "resign",
+    "session_limits",
     "session_name",
 ]
 
@@ -69,8 +84,28 @@ _FENCE = (
     .where(executor.c.id == bindparam("node"))
     .with_for_update(read=True, key_share=True)
 )
-_PREPARED_FENCE = Prepared(_FENCE, "postgresql")
 _SETTING = "idle_in_transaction_session_timeout"
+_REFUSED = "mosaic: this node was declared dead"
+# The same lock for a batch that travels in one message: there is no time to read the answer, so the database itself
+# must refuse. Text that is no number makes it, with our words in its error.
+_BATCH_FENCE = select(
+    cast(
+        func.coalesce(
+            select(case((executor.c.dead, literal_column(f"'{_REFUSED}'")), else_=literal_column("'1'")))
+            .where(executor.c.id == bindparam("node"))
+            .with_for_update(read=True, key_share=True)
+            .scalar_subquery(),
+            literal_column(f"'{_REFUSED}'"),
+        ),
+        Integer,
+    )
+)
+_PREPARED_FENCE = Prepared(_BATCH_FENCE, "postgresql")
+
+
+def session_limits(*, idle_ms: int) -> dict[str, str]:
+    """Return the settings for a session that `check_batch_fence` guards: they end it when it idles."""
+    return {_SETTING: f"{idle_ms}ms"}
 
 
 def check_fence(connection: Connection, node_id: str, *, idle_ms: int) -> None:
@@ -83,23 +118,26 @@ def check_fence(connection: Connection, node_id: str, *, idle_ms: int) -> None:
     _require_alive(connection.execute(_FENCE, values).first(), node_id)
 
 
-def check_batch_fence(tx: SyncTransaction, node_id: str, *, idle_ms: int) -> None:
-    """Do the same in a batch of the group committer.
+def check_batch_fence(tx: SyncTransaction, node_id: str) -> None:
+    """Hold this node alive until the batch is committed; one of a dead node fails with `Fenced`, now or then."""
 
-    Raises:
-        Fenced: if the node was declared dead.
-    """
-    values = {"node": node_id, "setting": _SETTING, "idle_ms": str(idle_ms)}
-    rows = tx.ask(_PREPARED_FENCE, _PREPARED_FENCE.row(values))
-    _require_alive(rows[0] if rows else None, node_id)
+    def explanation(error: BaseException) -> Fenced | None:
+        refused = isinstance(error, InvalidTextRepresentation) and _REFUSED in str(error)
+        return _fenced(node_id) if refused else None
+
+    tx.explain(explanation)
+    tx.run(_PREPARED_FENCE, [_PREPARED_FENCE.row({"node": node_id})])
 
 
 def _require_alive(row: Sequence[Any] | None, node_id: str) -> None:
     if row is None or row[0]:
-        raise Fenced(
-            f"Node {node_id} lost its lease: it was declared dead and another node has its work.",
-            node=node_id,
-        )
+        raise _fenced(node_id)
+
+
+def _fenced(node_id: str) -> Fenced:
+    return Fenced(
+        f"Node {node_id} lost its lease: it was declared dead and another node has its work.", node=node_id
+    )
 
 
 async def resign(tx: Transaction, node_id: str) -> None:

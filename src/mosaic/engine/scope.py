@@ -12,7 +12,7 @@ from mosaic.core.clock import Clock, now
 from mosaic.core.context import Context
 from mosaic.core.errors import Conflict, Fenced, Unavailable
 from mosaic.core.values import JsonObject, JsonValue
-from mosaic.events import Journal, NewEvent, RecordedEffect
+from mosaic.events import Finish, Journal, NewEvent, RecordedEffect
 from mosaic.storage import Write
 
 __all__ = ["Halt", "RecordedEffects", "RunScope", "background", "to_the_end"]
@@ -222,31 +222,42 @@ class RunScope:
         writes: Sequence[Write] = (),
     ) -> RecordedEffect:
         """Record an effect, to the end: neither a cancelled task nor a short outage loses what was done."""
+        values: dict[str, Any] = {"result": result, "error": error, "events": events, "writes": writes}
+        finish = self.journal.prepare_small_finish(self.ctx, self.run_id, key, path=path, **values)
+        cancelled: asyncio.CancelledError | None = None
+        recorded: RecordedEffect | None = None
+        if finish is not None:
+            # The usual case without a task of its own. What fails is done again, and explained, below.
+            with suppress(Unavailable):
+                pending = self.journal.send_finish(finish)
+                cancelled = await pending.end()
+                if pending.error is None:
+                    recorded = _as_recorded(key, finish)
+        try:
+            if recorded is None:
+                recorded = await to_the_end(self._finish_patiently(key, finish, path, values))
+            self.recorded[key] = recorded
+        finally:
+            if cancelled is not None:
+                raise cancelled
+        return recorded
 
+    async def _finish_patiently(
+        self, key: str, finish: Finish | None, path: str, values: dict[str, Any]
+    ) -> RecordedEffect:
         async def write() -> RecordedEffect:
+            nonlocal finish
+            if finish is None:
+                finish = await self.journal.prepare_finish(self.ctx, self.run_id, key, path=path, **values)
             try:
-                shown = await self.journal.finish_effect(
-                    self.ctx,
-                    self.run_id,
-                    key,
-                    result=result,
-                    error=error,
-                    events=events,
-                    writes=writes,
-                    path=path,
-                )
+                await self.journal.write_finish(finish)
             except Conflict:
                 # Finished by another execution after all; what is recorded counts.
                 self.refused.add(key)
                 return await self._read(key)
-            if error is None:
-                return RecordedEffect(key, shown, None, started_only=False, event_seq=0)
-            # Read back: a secret in the error is masked in the journal, and a replay must see the same.
-            return await self._read(key)
+            return _as_recorded(key, finish)
 
-        recorded = await to_the_end(self.patiently(f"recording {key}", write))
-        self.recorded[key] = recorded
-        return recorded
+        return await self.patiently(f"recording {key}", write)
 
     async def _read(self, key: str) -> RecordedEffect:
         return (await self.journal.recorded(self.ctx, self.run_id, prefix=key))[key]
@@ -276,6 +287,16 @@ class RunScope:
                 log.warning("run %s: %s waits for the database: %s", self.run_id, what, error)
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, 2.0)
+
+
+def _as_recorded(key: str, finish: Finish) -> RecordedEffect:
+    return RecordedEffect(
+        key,
+        None if finish.error is not None else finish.result,
+        finish.error,
+        started_only=False,
+        event_seq=0,
+    )
 
 
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:

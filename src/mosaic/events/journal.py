@@ -1,7 +1,8 @@
 """The journal: the one record of what happened, and of every effect's result."""
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from mosaic.core.clock import Clock, now
 from mosaic.core.context import Context
@@ -9,15 +10,33 @@ from mosaic.core.errors import Conflict
 from mosaic.core.ids import new_id
 from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonObject, JsonValue
+from mosaic.events.batches import PreparedBatch
 from mosaic.events.bus import Bus
 from mosaic.events.payloads import Payloads
 from mosaic.events.repository import EffectRow, EventRow, JournalRepository
-from mosaic.events.schemas import Event, NewEvent, RecordedEffect
-from mosaic.storage import BlobStore, Database, Refused, SyncTransaction, Transaction, Write
+from mosaic.events.schemas import Event, NewEvent, PreparedEvent, RecordedEffect
+from mosaic.storage import BlobStore, Database, Pending, Refused, SyncTransaction, Transaction, Write
 
-__all__ = ["Journal", "events_topic"]
+__all__ = ["Finish", "Journal", "events_topic"]
 
 _PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The record of how an effect ended, ready to be written.
+
+    Attributes:
+        row: what is written; the same however often.
+        result: the result, as a replay will see it.
+        error: the error, as a replay will see it.
+        writes: the caller's own rows.
+    """
+
+    row: EffectRow
+    result: JsonValue
+    error: Any
+    writes: Sequence[Write]
 
 
 def events_topic(tenant: str) -> str:
@@ -56,6 +75,20 @@ class Journal:
         await self._repository.append(tx, ctx.tenant, rows)
         self._bus.publish_in(tx, events_topic(ctx.tenant))
         return [row.event() for row in rows]
+
+    def append_in(self, tx: SyncTransaction, events: Sequence[PreparedEvent]) -> None:
+        """Write many events of any tenants with the batch of the group committer, and wake followers.
+
+        For a writer that has each event's JSON ready: small, and with every text from outside masked by `masked`.
+        """
+        for tenant in {event.tenant for event in events}:
+            self._bus.publish_in(tx, events_topic(tenant))
+        # With the events of effects, so that the journals of all tenants are taken in one order.
+        tx.defer(self._repository.finish, PreparedBatch(events))
+
+    def masked(self, text: str) -> str:
+        """Return a text with every secret masked, as every event's texts are."""
+        return self._payloads.text(text)
 
     async def read(
         self,
@@ -143,29 +176,94 @@ class Journal:
             Conflict: if the effect is finished already.
             InvalidInput: if the result or an event's data is not JSON.
         """
-        stored, shown = await self._payloads.whole(result)
-        problem = (await self._payloads.whole(error))[0] if error is not None else None
+        finish = await self.prepare_finish(
+            ctx, run_id, key, result=result, error=error, events=events, writes=writes, path=path
+        )
+        return await self.write_finish(finish)
+
+    def prepare_small_finish(
+        self,
+        ctx: Context,
+        run_id: str,
+        key: str,
+        *,
+        result: JsonValue = None,
+        error: JsonObject | None = None,
+        events: Sequence[NewEvent] = (),
+        writes: Sequence[Write] = (),
+        path: str | None = None,
+    ) -> Finish | None:
+        """Do what `prepare_finish` does, without waiting; None when something belongs in the blob store."""
+        whole = self._payloads.inline(result)
+        problem = self._payloads.inline(error) if error is not None else ("", None)
+        texts = [self._payloads.inline_fields(event.data) for event in events]
+        if whole is None or problem is None or None in texts:
+            return None
+        rows = self._rows(ctx, events, [text for text in texts if text is not None], run_id=run_id, path=path)
+        return self._finish(ctx, run_id, key, whole, problem, rows, writes)
+
+    async def prepare_finish(
+        self,
+        ctx: Context,
+        run_id: str,
+        key: str,
+        *,
+        result: JsonValue = None,
+        error: JsonObject | None = None,
+        events: Sequence[NewEvent] = (),
+        writes: Sequence[Write] = (),
+        path: str | None = None,
+    ) -> Finish:
+        """Make the record of how an effect ended, for `write_finish`: it may be written as often as needed.
+
+        Raises:
+            InvalidInput: if the result or an event's data is not JSON.
+        """
+        whole = await self._payloads.whole(result)
+        problem = await self._payloads.whole(error) if error is not None else ("", None)
         rows = await self._event_rows(ctx, events, run_id=run_id, path=path)
-        write_id = rows[0].id if rows else new_id("evt")
-        row = EffectRow(ctx.tenant, run_id, key, stored, problem, self._clock(), write_id, rows)
+        return self._finish(ctx, run_id, key, whole, problem, rows, writes)
 
-        def unit(tx: SyncTransaction) -> None:
-            for write in writes:
-                tx.send(write)
-            tx.defer(self._repository.finish, row)
-            if rows:
-                self._bus.publish_in(tx, events_topic(ctx.tenant))
+    def send_finish(self, finish: Finish) -> Pending[None]:
+        """Begin to write a record and return how to learn what came of it; no error is explained."""
+        return self._database.committer.begin(lambda tx: self._write(tx, finish))
 
+    async def write_finish(self, finish: Finish) -> JsonValue:
+        """Write a record, and nothing when it is written already; see `finish_effect`."""
+        row = finish.row
         try:
-            await self._database.committer.commit(unit)
+            await self._database.committer.commit(lambda tx: self._write(tx, finish))
         except Refused as refusal:
             written = await self._written_id(row, finished=True)
             if written is None:
                 raise  # it was one of the caller's own writes
             if written != row.write_id:
-                raise Conflict(f"The effect {key} is finished already.", run_id=run_id, key=key) from refusal
+                raise Conflict(
+                    f"The effect {row.key} is finished already.", run_id=row.run_id, key=row.key
+                ) from refusal
             # It is ours: the connection died after the commit and before its answer, and the unit ran again.
-        return shown
+        return finish.result
+
+    def _finish(
+        self,
+        ctx: Context,
+        run_id: str,
+        key: str,
+        whole: tuple[str, JsonValue],
+        problem: tuple[str, JsonValue],
+        rows: list[EventRow],
+        writes: Sequence[Write],
+    ) -> Finish:
+        write_id = rows[0].id if rows else new_id("evt")
+        row = EffectRow(ctx.tenant, run_id, key, whole[0], problem[0] or None, self._clock(), write_id, rows)
+        return Finish(row, result=whole[1], error=problem[1], writes=writes)
+
+    def _write(self, tx: SyncTransaction, finish: Finish) -> None:
+        for write in finish.writes:
+            tx.send(write)
+        tx.defer(self._repository.finish, finish.row)
+        if finish.row.events:
+            self._bus.publish_in(tx, events_topic(finish.row.tenant))
 
     async def copy_effects(
         self, tx: Transaction, ctx: Context, from_run: str, to_run: str, keys: Sequence[str]
@@ -191,6 +289,18 @@ class Journal:
     async def _event_rows(
         self, ctx: Context, events: Sequence[NewEvent], *, run_id: str | None = None, path: str | None = None
     ) -> list[EventRow]:
+        texts = [await self._payloads.fields(event.data) for event in events]
+        return self._rows(ctx, events, texts, run_id=run_id, path=path)
+
+    def _rows(
+        self,
+        ctx: Context,
+        events: Sequence[NewEvent],
+        texts: Sequence[str],
+        *,
+        run_id: str | None,
+        path: str | None,
+    ) -> list[EventRow]:
         occurred_at = self._clock()
         return [
             EventRow(
@@ -205,7 +315,7 @@ class Journal:
                 causation=ctx.causation,
                 run_id=event.run_id or run_id,
                 path=event.path if event.path is not None else path,
-                data=await self._payloads.fields(event.data),
+                data=text,
             )
-            for event in events
+            for event, text in zip(events, texts, strict=True)
         ]

@@ -40,6 +40,21 @@ class Payloads:
         self._redactor = redactor
         self._blobs = blobs
 
+    def text(self, text: str) -> str:
+        """Return JSON text with every secret masked."""
+        return self._redactor.text(text)
+
+    def inline(self, value: JsonValue) -> tuple[str, JsonValue] | None:
+        """Do what `whole` does; None when the value belongs in the blob store.
+
+        Raises:
+            InvalidInput: if it is not a JSON value.
+        """
+        text = _encode(self._redactor.value(value))
+        if len(text) > INLINE_LIMIT_BYTES or _is_reference(value):
+            return None
+        return text, json.loads(text)
+
     async def whole(self, value: JsonValue) -> tuple[str, JsonValue]:
         """Return the JSON text to store for `value`, and the value as a reader will get it.
 
@@ -52,13 +67,23 @@ class Payloads:
             stored = _encode(await self._offload(text))
         return stored, json.loads(text)
 
+    def inline_fields(self, data: JsonObject) -> str | None:
+        """Do what `fields` does; None when something belongs in the blob store.
+
+        Raises:
+            InvalidInput: if it is not JSON.
+        """
+        text = _encode(self._redactor.value(data))
+        forged = any(_is_reference(item) for item in data.values())
+        return None if len(text) > INLINE_LIMIT_BYTES or forged or _REFERENCE in data else text
+
     async def fields(self, data: JsonObject) -> str:
         """Return the JSON text to store for an event's data; its largest fields go to the blob store first."""
+        text = self.inline_fields(data)
+        if text is not None:
+            return text
         clean = self._redactor.value(data)
         text = _encode(clean)
-        forged = any(_is_reference(item) for item in data.values())
-        if len(text) <= INLINE_LIMIT_BYTES and not forged and _REFERENCE not in data:
-            return text
         if not isinstance(clean, dict) or _REFERENCE in data:
             return _encode(await self._offload(text))
         return await self._largest_first(clean)

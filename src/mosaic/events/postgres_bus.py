@@ -35,7 +35,7 @@ class PostgresBus(SharedBus):
         """Notify other processes once the transaction commits."""
         await tx.execute(_NOTIFY, [{"payload": f"{self.source} {topic}"} for topic in topics])
 
-    def announce_sync(self, tx: SyncTransaction, topics: Sequence[str]) -> None:
+    def _tell(self, tx: SyncTransaction, topics: Sequence[str]) -> None:
         """Notify other processes once the transaction commits."""
         tx.run(_PREPARED, [(f"{self.source} {topic}",) for topic in topics])
 

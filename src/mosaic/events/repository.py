@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from mosaic.events.batches import EventBatches, PreparedBatch
 from mosaic.events.models import effect, event, journal_head
 from mosaic.events.schemas import Event, RecordedEffect
 from mosaic.storage import (
@@ -145,6 +146,7 @@ class JournalRepository:
         self._insert_event = Prepared(_insert_event(), dialect)
         self._begin = Prepared(_begin(), dialect)
         self._finish = Prepared(_finish(upsert), dialect)
+        self._batches = EventBatches(dialect)
 
     async def append(self, tx: Transaction, tenant: str, rows: Sequence[EventRow]) -> None:
         """Give `rows` their places at the end of the tenant's journal and write them."""
@@ -200,12 +202,17 @@ class JournalRepository:
         """Write an intent; `row.result` holds what is intended, `at` when."""
         tx.run(self._begin, [self._begin.row(self._effect_values(row, back=0))])
 
-    def finish(self, tx: SyncTransaction, rows: list[EffectRow]) -> None:
-        """Write finished effects with their events: a few prepared statements for the whole batch."""
+    def finish(self, tx: SyncTransaction, items: list[EffectRow | PreparedBatch]) -> None:
+        """Write finished effects with their events, and batches of events: a few prepared statements for all."""
+        rows = [item for item in items if isinstance(item, EffectRow)]
+        batches = [item for item in items if isinstance(item, PreparedBatch)]
         counts: dict[str, int] = {}
         for row in rows:
             if row.events:
                 counts[row.tenant] = counts.get(row.tenant, 0) + len(row.events)
+        for batch in batches:
+            for made in batch.events:
+                counts[made.tenant] = counts.get(made.tenant, 0) + 1
         if counts:
             # In one order everywhere, so that two nodes cannot wait for each other.
             heads = [
@@ -220,7 +227,9 @@ class JournalRepository:
             effects.append(self._finish.row(self._effect_values(row, back=counts.get(row.tenant, 0))))
         if events:
             tx.run(self._insert_event, events)
-        tx.run(self._finish, effects)
+        if effects:
+            tx.run(self._finish, effects)
+        self._batches.write(tx, batches, counts)
 
     def _event_values(self, row: EventRow, *, back: int) -> dict[str, Any]:
         return {

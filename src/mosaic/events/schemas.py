@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from mosaic.core.values import JsonObject, JsonValue
 
-__all__ = ["Event", "NewEvent", "RecordedEffect"]
+__all__ = ["Event", "NewEvent", "PreparedEvent", "RecordedEffect"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +93,22 @@ class RecordedEffect:
     started_only: bool
     event_seq: int
     intent: JsonObject | None = None
+
+
+class PreparedEvent(NamedTuple):
+    """An event of a batch of many, ready to be written: see `Journal.append_in`.
+
+    Attributes:
+        data: JSON text, small.
+        occurred_at: ISO 8601 in UTC with microseconds and ``Z``, as SQLite keeps it.
+        correlation: the chain it belongs to.
+    """
+
+    tenant: str
+    project: str
+    actor: str
+    type: str
+    data: str
+    occurred_at: str
+    run_id: str | None = None
+    correlation: str | None = None

@@ -9,19 +9,25 @@ import logging
 import secrets
 import socket
 import threading
+import time
 from abc import abstractmethod
+from collections.abc import Iterable, Sequence
 
 from mosaic.core.errors import Unavailable
 from mosaic.events.bus import LocalBus, Subscription
-from mosaic.storage import Database
+from mosaic.storage import Database, SyncTransaction
 
 __all__ = ["SharedBus"]
 
 log = logging.getLogger(__name__)
+_REMEMBERED = 1000
 
 
 class SharedBus(LocalBus):
     """A bus that also tells, and hears from, the other processes on the same database."""
+
+    # How long other processes hear nothing more of a topic that they were just told of.
+    _quiet_s = 0.025
 
     def __init__(self, database: Database) -> None:
         super().__init__()
@@ -31,6 +37,10 @@ class SharedBus(LocalBus):
         self._stop = threading.Event()
         # One end becomes readable when we close: for a listener that waits for a socket. Made with the thread.
         self._ends: tuple[socket.socket, socket.socket] | None = None
+        # When others were told of a topic last, and what they are to be told a moment later.
+        self._told: dict[str, float] = {}
+        self._untold: set[str] = set()
+        self._told_lock = threading.Lock()
         self._thread_lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -39,6 +49,50 @@ class SharedBus(LocalBus):
         self.deliver((topic,))
         with contextlib.suppress(Unavailable):  # at shutdown; the others look for themselves
             self._database.committer.submit(lambda tx: self.announce_sync(tx, (topic,)))
+
+    def announce_sync(self, tx: SyncTransaction, topics: Sequence[str]) -> None:
+        """Tell other processes with this batch; of a topic they were told of just now, with a later one.
+
+        A run that journals a thousand effects a second would otherwise wake every process as often.
+        """
+        now = [topic for topic in topics if self._is_quiet(topic)]
+        if now:
+            self._tell(tx, now)
+
+    def _is_quiet(self, topic: str) -> bool:
+        moment = time.monotonic()
+        with self._told_lock:
+            if moment - self._told.get(topic, -self._quiet_s) >= self._quiet_s:
+                self._note((topic,), moment)
+                return True
+            is_first = not self._untold
+            self._untold.add(topic)
+            untold = self._untold
+        if is_first:
+            try:
+                # It runs in this thread, so after this batch: whoever is told then finds what it wrote.
+                self._database.committer.submit(lambda tx: self._tell_late(tx, untold), delay_s=self._quiet_s)
+            except Unavailable:  # at shutdown
+                with self._told_lock:
+                    self._untold = set()
+                return True
+        return False
+
+    def _tell_late(self, tx: SyncTransaction, untold: set[str]) -> None:
+        with self._told_lock:
+            if self._untold is untold:  # not when the batch is run again
+                self._untold = set()
+            self._note(untold, time.monotonic())
+        self._tell(tx, sorted(untold))
+
+    def _note(self, topics: Iterable[str], moment: float) -> None:
+        if len(self._told) > _REMEMBERED:
+            self._told = {topic: at for topic, at in self._told.items() if moment - at < self._quiet_s}
+        self._told.update(dict.fromkeys(topics, moment))
+
+    @abstractmethod
+    def _tell(self, tx: SyncTransaction, topics: Sequence[str]) -> None:
+        """Tell other processes, by statements that take effect with the commit."""
 
     def subscribe(self, *topics: str) -> Subscription:
         """Subscribe from now on; the first subscription starts to listen to other processes."""

@@ -39,7 +39,7 @@ class SqliteBus(SharedBus):
         await tx.execute(_NOTICE, [{"source": self.source, "topic": topic} for topic in topics])
         self._written += 1
 
-    def announce_sync(self, tx: SyncTransaction, topics: Sequence[str]) -> None:
+    def _tell(self, tx: SyncTransaction, topics: Sequence[str]) -> None:
         """Leave a notice."""
         tx.run(_PREPARED, [_PREPARED.row({"source": self.source, "topic": topic}) for topic in topics])
         self._written += 1

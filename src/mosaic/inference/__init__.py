@@ -1,7 +1,23 @@
 """The model door: choose a model, keep the budget, call, record."""
 
+from mosaic.inference.door import ModelDoor
+from mosaic.inference.door_call import Answer, DoorCall
+from mosaic.inference.door_rooms import DoorRooms, DoorSettings
+from mosaic.inference.guards import Guards
+from mosaic.inference.metrics import DoorMetrics
 from mosaic.inference.reference import split_reference
 from mosaic.inference.service import Inference
 from mosaic.inference.settings import InferenceSettings
 
-__all__ = ["Inference", "InferenceSettings", "split_reference"]
+__all__ = [
+    "Answer",
+    "DoorCall",
+    "DoorMetrics",
+    "DoorRooms",
+    "DoorSettings",
+    "Guards",
+    "Inference",
+    "InferenceSettings",
+    "ModelDoor",
+    "split_reference",
+]

@@ -22,6 +22,7 @@ from mosaic.core.errors import (
     Unauthenticated,
     Unavailable,
     Unsupported,
+    error_from_json,
 )
 
 __all__ = ["Fault", "error_for", "read_fault", "retry_after_s"]
@@ -52,6 +53,17 @@ _BY_KIND: dict[str, type[MosaicError]] = {
     "content_filter": ModelRefused,
     "content_policy_violation": ModelRefused,
     "image_content_policy_violation": ModelRefused,
+    # Google's names of its status codes, and of the reasons behind them.
+    "API_KEY_INVALID": Unauthenticated,
+    "UNAUTHENTICATED": Unauthenticated,
+    "PERMISSION_DENIED": PermissionDenied,
+    "NOT_FOUND": NotFound,
+    "RESOURCE_EXHAUSTED": LimitExceeded,
+    "UNAVAILABLE": Unavailable,
+    "INTERNAL": Unavailable,
+    "DEADLINE_EXCEEDED": TimedOut,
+    "INVALID_ARGUMENT": InvalidInput,
+    "FAILED_PRECONDITION": InvalidInput,
 }
 
 _BY_STATUS: dict[int, type[MosaicError]] = {
@@ -70,20 +82,36 @@ _BY_STATUS: dict[int, type[MosaicError]] = {
 }
 
 # Kinds that say less than the status they come with: a 401 or 404 of type `invalid_request_error`.
-_VAGUE = frozenset({"invalid_request_error", "api_error", "server_error"})
+_VAGUE = frozenset(
+    {
+        "invalid_request_error",
+        "api_error",
+        "server_error",
+        "INVALID_ARGUMENT",
+        "FAILED_PRECONDITION",
+        "INTERNAL",
+    }
+)
 _BILLING = frozenset({"insufficient_quota", "billing_error", "billing_hard_limit_reached"})
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What a vendor said about a failure: its own message, and its names for it (`kinds`), most exact first."""
+    """What a vendor said about a failure.
+
+    Attributes:
+        message: its own words.
+        kinds: its names for it, most exact first; a number is the status that it means.
+        retry_after_s: how long it asks us to wait, when its body says so.
+    """
 
     message: str
     kinds: tuple[str, ...] = ()
+    retry_after_s: float | None = None
 
 
 def read_fault(body: bytes | str | Mapping[str, Any]) -> Fault:
-    """Return what an error body says: OpenAI's, Anthropic's and Ollama's forms, and plain text."""
+    """Return what an error body says: OpenAI's, Anthropic's, Google's, Cohere's and Ollama's forms, and plain text."""
     shown: Any = body
     if isinstance(body, bytes | str):
         try:
@@ -91,14 +119,28 @@ def read_fault(body: bytes | str | Mapping[str, Any]) -> Fault:
         except (ValueError, RecursionError):
             text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
             return Fault(" ".join(text.split())[:_SHOWN_CHARACTERS])
+    if isinstance(shown, list) and shown:  # some of Google's endpoints put their error into a list
+        shown = shown[0]
     if not isinstance(shown, Mapping):
         return Fault(str(shown)[:_SHOWN_CHARACTERS])
     inner = shown.get("error", shown)
     if not isinstance(inner, Mapping):
         return Fault(str(inner)[:_SHOWN_CHARACTERS])
     message = inner.get("message") or inner.get("detail") or shown.get("message") or "no reason given"
-    kinds = tuple(str(inner[name]) for name in ("code", "type") if inner.get(name))
-    return Fault(str(message)[:_SHOWN_CHARACTERS], kinds)
+    details = [item for item in inner.get("details") or () if isinstance(item, Mapping)]
+    reasons = [str(item["reason"]) for item in details if item.get("reason")]
+    names = [str(inner[name]) for name in ("code", "type", "status") if inner.get(name)]
+    kinds = (*reasons, *sorted(names, key=str.isdecimal))
+    return Fault(str(message)[:_SHOWN_CHARACTERS], kinds, _delay(details))
+
+
+def _delay(details: list[Mapping[str, Any]]) -> float | None:
+    """Return the seconds of Google's ``{"retryDelay": "34s"}``."""
+    text = next((str(item["retryDelay"]) for item in details if item.get("retryDelay")), "")
+    try:
+        return min(max(float(text.removesuffix("s")), 0.0), _LONGEST_WAIT_S) if text else None
+    except ValueError:
+        return None
 
 
 def error_for(
@@ -108,6 +150,7 @@ def error_for(
     status: int | None = None,
     wait_s: float | None = None,
     hint: str | None = None,
+    errors: Mapping[str, str] | None = None,
 ) -> MosaicError:
     """Return the error for what a vendor said.
 
@@ -117,14 +160,16 @@ def error_for(
         status: the HTTP status; None for an error inside a stream.
         wait_s: how long the vendor asks us to wait.
         hint: used where the kind of error suggests none.
+        errors: the vendor's own words and statuses -> the code of ours (`ProviderManifest.errors`); they win.
     """
-    kind = _class_for(fault, status)
+    kind = _declared(fault, status, errors or {}) or _class_for(fault, status)
     where = f"{provider} answered {status}" if status else f"{provider} broke off its answer"
     data: dict[str, Any] = {"provider": provider}
     if status:
         data["status"] = status
     if fault.kinds:
         data["reason"] = fault.kinds[0]
+    wait_s = fault.retry_after_s if wait_s is None else wait_s
     if wait_s is not None:
         data["retry_after_s"] = wait_s
     if kind is TimedOut:
@@ -132,10 +177,17 @@ def error_for(
     return kind(f"{where}: {fault.message}", hint=_hint(kind, fault, provider) or hint, **data)
 
 
+def _declared(fault: Fault, status: int | None, errors: Mapping[str, str]) -> type[MosaicError] | None:
+    code = next((errors[word] for word in (*fault.kinds, str(status)) if word in errors), None)
+    return type(error_from_json({"code": code})) if code is not None else None
+
+
 def _class_for(fault: Fault, status: int | None) -> type[MosaicError]:
     for kind in fault.kinds:
         if kind in _BY_KIND and not (kind in _VAGUE and status):
             return _BY_KIND[kind]
+    if status is None:
+        status = next((int(kind) for kind in fault.kinds if kind.isdecimal() and len(kind) == 3), None)
     if status is None:
         return Unavailable
     if status in _BY_STATUS:

@@ -8,7 +8,9 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import httpx2
@@ -17,15 +19,29 @@ from mosaic.core.errors import ContractViolation, InvalidInput, TimedOut, Unavai
 from mosaic.core.redaction import Redactor
 from mosaic.providers.credentials import checked_address
 from mosaic.providers.faults import Fault, error_for, read_fault, retry_after_s
+from mosaic.providers.interfaces import WireEndpoint
 from mosaic.providers.wire import ServerEvent, read_events, read_json, read_lines
 
-__all__ = ["Answer", "ProviderHttp"]
+__all__ = ["Answer", "Form", "ProviderHttp"]
 
 _RESPONSE_LIMIT_BYTES = 32 * 1024 * 1024
 _ERROR_LIMIT_BYTES = 64 * 1024
 _CONNECT_TIMEOUT_S = 10.0
 _MAX_CONNECTIONS = 512
 _MAX_IDLE_CONNECTIONS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A body in parts, as browsers send forms.
+
+    Attributes:
+        fields: name -> value, or several values.
+        files: name -> (file name, content, media type).
+    """
+
+    fields: Mapping[str, str | list[str]] = field(default_factory=dict)
+    files: Mapping[str, tuple[str, bytes, str]] = field(default_factory=dict)
 
 
 class _Sending:
@@ -53,8 +69,12 @@ class Answer:
     @property
     def is_json(self) -> bool:
         """Whether the body is one JSON document, not a stream."""
-        kind = self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return kind == "application/json"
+        return self.media_type == "application/json"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The head of the answer; names in any case."""
+        return self._response.headers
 
     @property
     def request_id(self) -> str | None:
@@ -86,6 +106,21 @@ class Answer:
                 )
             yield chunk
 
+    @property
+    def media_type(self) -> str:
+        """What the body is, such as ``audio/mpeg``; empty when the provider does not say."""
+        kind: str = self._response.headers.get("content-type", "")
+        return kind.partition(";")[0].strip().lower()
+
+    async def read(self) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            ContractViolation: if it is too large.
+            TimedOut, Unavailable: if it does not arrive whole.
+        """
+        return b"".join([chunk async for chunk in self.chunks()])
+
     async def json(self) -> dict[str, Any]:
         """Return the whole body as a JSON object.
 
@@ -93,8 +128,7 @@ class Answer:
             ContractViolation: if it is not one, or is too large.
             TimedOut, Unavailable: if it does not arrive whole.
         """
-        body = b"".join([chunk async for chunk in self.chunks()])
-        return self._http.read_json(body)
+        return self._http.read_json(await self.read())
 
     def events(self) -> AsyncIterator[ServerEvent]:
         """Yield the body's server-sent events."""
@@ -123,8 +157,18 @@ class ProviderHttp:
         secrets: Sequence[str] = (),
         unreachable_hint: str | None = None,
         response_limit_bytes: int = _RESPONSE_LIMIT_BYTES,
+        errors: Mapping[str, str] | None = None,
     ) -> None:
         """Prepare; nothing is sent.
+
+        Args:
+            provider: see above.
+            base_url: what paths stand below.
+            headers: sent with every request.
+            secrets: masked in everything that is said.
+            unreachable_hint: what to do when nobody answers.
+            response_limit_bytes: see above.
+            errors: the vendor's words for errors, as `ProviderManifest.errors`.
 
         Raises:
             InvalidInput: if `base_url` is not an http or https address, or holds a password.
@@ -136,6 +180,7 @@ class ProviderHttp:
         self._headers = dict(headers or {})
         self._redactor = Redactor(secrets)
         self._hint = unreachable_hint
+        self._errors = dict(errors or {})
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncClient] = WeakKeyDictionary()
 
     def __repr__(self) -> str:
@@ -153,7 +198,7 @@ class ProviderHttp:
     async def post(
         self,
         path: str,
-        body: Mapping[str, Any],
+        body: Mapping[str, Any] | Form,
         *,
         timeout_s: float,
         headers: Mapping[str, str] | None = None,
@@ -166,6 +211,15 @@ class ProviderHttp:
         async with self.send("POST", path, body=body, timeout_s=timeout_s, headers=headers) as answer:
             return await answer.json()
 
+    async def delete(self, path: str, *, timeout_s: float, body: Mapping[str, Any] | None = None) -> None:
+        """Delete what is at `path`; whatever answers a success is not read.
+
+        Raises:
+            MosaicError: as the provider interface describes.
+        """
+        async with self.send("DELETE", path, body=body, timeout_s=timeout_s):
+            pass
+
     @asynccontextmanager
     async def send(
         self,
@@ -173,17 +227,19 @@ class ProviderHttp:
         path: str,
         *,
         timeout_s: float,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | Form | None = None,
         headers: Mapping[str, str] | None = None,
+        idle_s: float | None = None,
     ) -> AsyncIterator[Answer]:
         """Open one answer; leaving the block ends it, also when its body is still arriving.
 
         Args:
-            method: GET or POST.
+            method: GET, POST or DELETE.
             path: below the base address.
             timeout_s: from now to the last byte.
-            body: sent as JSON.
+            body: sent as JSON, or in parts.
             headers: besides the provider's own.
+            idle_s: the longest silence before and between pieces, for answers that take very long as a whole.
 
         Raises:
             MosaicError: for an answer that is not a success, or none.
@@ -194,10 +250,12 @@ class ProviderHttp:
         request = client.build_request(
             method,
             self._base + path,
-            content=None if body is None else self._encode(body),
+            content=self._encode(body) if isinstance(body, Mapping) else None,
+            data=body.fields if isinstance(body, Form) else None,
+            files=body.files if isinstance(body, Form) else None,
             headers={**self._headers, "accept-encoding": "identity", **(headers or {})}
-            | ({"content-type": "application/json"} if body is not None else {}),
-            timeout=httpx2.Timeout(timeout_s, connect=min(_CONNECT_TIMEOUT_S, timeout_s)),
+            | ({"content-type": "application/json"} if isinstance(body, Mapping) else {}),
+            timeout=httpx2.Timeout(idle_s or timeout_s, connect=min(_CONNECT_TIMEOUT_S, timeout_s)),
             extensions={"trace": sending.trace},
         )
         with self.mapped_errors(sending):
@@ -211,6 +269,18 @@ class ProviderHttp:
         finally:
             await response.aclose()
 
+    def endpoint(self, path: str) -> WireEndpoint:
+        """Return where a request to `path` goes, for a caller with connections of its own."""
+        parts = urlsplit(self._base)
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        return WireEndpoint(
+            provider=self.provider,
+            origin=f"{parts.scheme}://{host}:{port}",
+            path=parts.path + path,
+            headers=tuple((name.lower().encode(), value.encode()) for name, value in self._headers.items()),
+        )
+
     def read_json(self, text: str | bytes) -> dict[str, Any]:
         """Return the JSON object in `text`.
 
@@ -223,7 +293,9 @@ class ProviderHttp:
         """Return what an error body says, without secrets."""
         fault = read_fault(body)
         return Fault(
-            self._redactor.text(fault.message), tuple(self._redactor.text(kind) for kind in fault.kinds)
+            self._redactor.text(fault.message),
+            tuple(self._redactor.text(kind) for kind in fault.kinds),
+            fault.retry_after_s,
         )
 
     async def close(self) -> None:
@@ -283,6 +355,7 @@ class ProviderHttp:
             provider=self.provider,
             status=response.status_code,
             wait_s=retry_after_s(response.headers),
+            errors=self._errors,
         )
 
     def _encode(self, body: Mapping[str, Any]) -> bytes:

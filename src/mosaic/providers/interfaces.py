@@ -1,18 +1,33 @@
-"""What an adapter of each provider kind must honour. Today: `ai`."""
+"""What an adapter of the kind `ai` must honour, and what it may offer besides."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 from mosaic.core.values import JsonObject
 from mosaic.providers.ai import Delta, ModelRequest, ModelResponse
+from mosaic.providers.audio import Speech, SpeechRequest, Transcription, TranscriptionRequest
+from mosaic.providers.embeddings import EmbeddingRequest, EmbeddingResponse
+from mosaic.providers.fine_tuning import FineTune, FineTuneEvent, FineTuneRequest
+from mosaic.providers.health import ProviderHealth
+from mosaic.providers.model_store import LocalModel, ModelRecipe, StoreProgress
+from mosaic.providers.moderation import ModerationRequest, ModerationVerdict
+from mosaic.providers.stored_files import StoredFile
 
 __all__ = [
     "AiProvider",
     "DeclaredPrice",
+    "Embedder",
+    "FileStore",
+    "FineTuner",
     "ModelCapabilities",
     "ModelInfo",
+    "ModelStore",
+    "Moderator",
     "ProviderHealth",
+    "Speaker",
+    "TokenCounter",
+    "Transcriber",
     "Wire",
     "WireEndpoint",
     "WireSpeaker",
@@ -38,6 +53,10 @@ class ModelCapabilities:
 
     Attributes:
         structured_output: honours `ModelRequest.output_schema` natively.
+        images, audio, documents: reads them.
+        reasoning: thinks before it answers, when asked to.
+        embeddings: makes vectors of texts; such a model does not chat.
+        context_tokens: the most that input and answer may hold together; None when unknown.
         idempotent: the provider answers a repeated idempotency key without doing the work again.
         max_output_tokens: the most it writes in one answer; None when unknown.
         price: a price the provider declares itself; None means look it up.
@@ -50,11 +69,31 @@ class ModelCapabilities:
     structured_output: bool = True
     streaming: bool = True
     images: bool = False
+    audio: bool = False
+    documents: bool = False
+    reasoning: bool = False
+    embeddings: bool = False
+    context_tokens: int | None = None
     idempotent: bool = False
     max_output_tokens: int | None = None
     price: DeclaredPrice | None = None
     price_source: str | None = None
     local: bool = False
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What it can do, as names that a request's needs are compared with."""
+        able = {
+            "tools": self.tools,
+            "structured_output": self.structured_output,
+            "streaming": self.streaming,
+            "vision": self.images,
+            "audio": self.audio,
+            "documents": self.documents,
+            "reasoning": self.reasoning,
+            "embeddings": self.embeddings,
+        }
+        return frozenset(name for name, is_able in able.items() if is_able)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,32 +121,6 @@ class ModelInfo:
             "max_input_tokens": self.max_input_tokens,
             "max_output_tokens": self.max_output_tokens,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderHealth:
-    """Whether a provider can be used now.
-
-    Attributes:
-        status: `ready`; `unconfigured` (a key or address is missing); `unreachable`; `refused` (a key is
-            wrong); `broken` (the plugin itself failed).
-        detail: one sentence for a person; never holds a key.
-        hint: what to do about it.
-    """
-
-    provider: str
-    status: Literal["ready", "unconfigured", "unreachable", "refused", "broken"]
-    detail: str = ""
-    hint: str | None = None
-
-    @property
-    def usable(self) -> bool:
-        """Whether calls may be sent."""
-        return self.status == "ready"
-
-    def to_json(self) -> JsonObject:
-        """Return the health as a JSON object."""
-        return {"provider": self.provider, "status": self.status, "detail": self.detail, "hint": self.hint}
 
 
 @runtime_checkable
@@ -193,4 +206,203 @@ class WireSpeaker(Protocol):
 
     def endpoint(self, wire: Wire, model: str, *, stream: bool) -> WireEndpoint | None:
         """Return where a request of `wire` for `model` goes; None when this provider does not speak it. No I/O."""
+        ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """A provider that makes vectors of texts."""
+
+    async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
+        """Return one vector for each text, in order; one attempt, never retried here.
+
+        Raises:
+            MosaicError: as `AiProvider.complete`.
+        """
+        ...
+
+
+@runtime_checkable
+class TokenCounter(Protocol):
+    """A provider that counts a request's tokens exactly, with its own tokenizer."""
+
+    async def count_tokens(self, request: ModelRequest) -> int:
+        """Return how many input tokens `request` takes. Spends none.
+
+        Raises:
+            Unsupported: if the provider's API cannot count this request.
+            MosaicError: as `AiProvider.complete`.
+        """
+        ...
+
+
+@runtime_checkable
+class FineTuner(Protocol):
+    """A provider that trains its models further."""
+
+    async def start_fine_tune(self, request: FineTuneRequest) -> FineTune:
+        """Start a training.
+
+        Raises:
+            MosaicError: as `AiProvider.complete`.
+        """
+        ...
+
+    async def fine_tune(self, fine_tune_id: str) -> FineTune:
+        """Return how a training stands.
+
+        Raises:
+            MosaicError: as `AiProvider.complete`.
+        """
+        ...
+
+    async def fine_tunes(self) -> list[FineTune]:
+        """Return the trainings of this account, newest first.
+
+        Raises:
+            MosaicError: as `AiProvider.complete`; a listing that breaks off is no listing.
+        """
+        ...
+
+    async def fine_tune_events(self, fine_tune_id: str) -> list[FineTuneEvent]:
+        """Return what a training reported, newest first.
+
+        Raises:
+            MosaicError: as `AiProvider.complete`.
+        """
+        ...
+
+    async def cancel_fine_tune(self, fine_tune_id: str) -> FineTune:
+        """Stop a training.
+
+        Raises:
+            MosaicError: as `AiProvider.complete`.
+        """
+        ...
+
+
+@runtime_checkable
+class ModelStore(Protocol):
+    """A provider that keeps models on its own machine."""
+
+    def pull(self, model: str) -> AsyncIterator[StoreProgress]:
+        """Download `model`, yielding how far it has come; it is there when the iterator ends in order.
+
+        Raises:
+            NotFound: if nobody offers it.
+            MosaicError: as `AiProvider.stream`.
+        """
+        ...
+
+    def create_model(self, recipe: ModelRecipe) -> AsyncIterator[StoreProgress]:
+        """Make a model, yielding how far it has come; it is there when the iterator ends in order.
+
+        Raises:
+            Unsupported: if the provider does not import weights of that format.
+            MosaicError: as `AiProvider.stream`.
+        """
+        ...
+
+    async def delete_model(self, model: str) -> None:
+        """Remove a model.
+
+        Raises:
+            NotFound: if it is not there.
+            MosaicError: as `AiProvider.complete`.
+        """
+        ...
+
+    async def local_model(self, model: str) -> LocalModel:
+        """Return what the provider says about a model that it has.
+
+        Raises:
+            NotFound: if it is not there.
+            MosaicError: as `AiProvider.complete`.
+        """
+        ...
+
+
+@runtime_checkable
+class Transcriber(Protocol):
+    """A provider that writes down what is said."""
+
+    async def transcribe(self, request: TranscriptionRequest) -> Transcription:
+        """Return what is said in the recording.
+
+        Raises:
+            Unsupported: if the model cannot answer in the format asked for.
+            MosaicError: as `AiProvider.complete`.
+        """
+        ...
+
+
+@runtime_checkable
+class Speaker(Protocol):
+    """A provider that reads texts aloud."""
+
+    async def speak(self, request: SpeechRequest) -> Speech:
+        """Return the text as sound.
+
+        Raises:
+            MosaicError: as `AiProvider.complete`.
+        """
+        ...
+
+
+@runtime_checkable
+class Moderator(Protocol):
+    """A provider that judges whether content is harmful."""
+
+    async def moderate(self, request: ModerationRequest) -> list[ModerationVerdict]:
+        """Return a verdict for each text, or one for the whole content.
+
+        Raises:
+            InvalidInput: if neither or both are given.
+            MosaicError: as `AiProvider.complete`.
+        """
+        ...
+
+
+@runtime_checkable
+class FileStore(Protocol):
+    """A provider that keeps files."""
+
+    async def upload_file(self, filename: str, content: bytes, *, purpose: str) -> StoredFile:
+        """Store a file; `purpose` is the provider's word for what it may be used for.
+
+        Raises:
+            MosaicError: as `AiProvider.complete`.
+        """
+        ...
+
+    async def stored_files(self, *, purpose: str | None = None) -> Sequence[StoredFile]:
+        """Return the files of this account, all pages.
+
+        Raises:
+            MosaicError: as `AiProvider.complete`; a listing that breaks off is no listing.
+        """
+        ...
+
+    async def stored_file(self, file_id: str) -> StoredFile:
+        """Return a file's description.
+
+        Raises:
+            MosaicError: as `AiProvider.complete`.
+        """
+        ...
+
+    async def file_content(self, file_id: str) -> bytes:
+        """Return what is in a file.
+
+        Raises:
+            MosaicError: as `AiProvider.complete`.
+        """
+        ...
+
+    async def delete_file(self, file_id: str) -> None:
+        """Remove a file.
+
+        Raises:
+            MosaicError: as `AiProvider.complete`.
+        """
         ...

@@ -6,6 +6,7 @@ from mosaic.storage.database import Database
 from mosaic.storage.errors import Duplicate, Refused
 from mosaic.storage.group_commit import GroupCommitter
 from mosaic.storage.lock import DataLock, LockOwner, read_owner
+from mosaic.storage.pending import Pending
 from mosaic.storage.prepared import DialectName, Prepared, stored_time
 from mosaic.storage.settings import StorageSettings
 from mosaic.storage.transaction import Announcer, Executable, SyncTransaction, Transaction
@@ -27,6 +28,7 @@ __all__ = [
     "Json",
     "LockOwner",
     "MemoryBlobs",
+    "Pending",
     "Prepared",
     "Refused",
     "StorageSettings",

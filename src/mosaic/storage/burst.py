@@ -1,10 +1,10 @@
 """Several prepared statements for PostgreSQL in one message and one answer.
 
-Two reasons. Speed: ``BEGIN``, the writes and ``COMMIT`` cost one round trip and one system call. And safety: a
-process may be stopped at any instruction (a paused virtual machine, SIGSTOP, a lost network). Between two messages
-without a Sync the server does not count a connection as idle in transaction, so it would keep that connection's
-locks, and other nodes waiting, for as long as the process sleeps. A burst holds a lock only from messages that have
-all been sent already, or ends in a state that the server's own timeout clears.
+Two reasons. Speed: a transaction's statements cost one round trip and one system call. And safety: a process may be
+stopped at any instruction (a paused virtual machine, SIGSTOP, a lost network). Between two messages without a Sync
+the server does not count a connection as idle in transaction, so it would keep that connection's locks, and other
+nodes waiting, for as long as the process sleeps. A burst holds a lock only from messages that have all been sent
+already, or ends in a state that the server's own timeout clears.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -24,7 +24,11 @@ Row = Sequence[Any]
 
 
 class Burst:
-    """Sends statements together over one psycopg connection in autocommit mode, and nothing in between."""
+    """Sends statements together over one psycopg connection in autocommit mode, and nothing in between.
+
+    Outside a transaction that was begun, one burst is a transaction of its own: the server begins it with the first
+    statement and commits it at the Sync, when all of them succeeded.
+    """
 
     def __init__(self, connection: "psycopg.Connection[Any]") -> None:
         self._connection = connection
@@ -42,6 +46,17 @@ class Burst:
         for text, _ in statements:
             if text not in self._names:
                 self._prepare(text)
+        return self._rows(self._connection.wait(self._travel(self._filler(statements))))
+
+    def knows(self, statements: Sequence[tuple[str, Sequence[Row]]]) -> bool:
+        """Say whether every statement is prepared, so that `answers` can send them."""
+        return all(text in self._names for text, _ in statements)
+
+    def answers(self, statements: Sequence[tuple[str, Sequence[Row]]]) -> Generator[Wait, Ready | int, None]:
+        """Do what `send` does as a generator that says what it waits for; the rows are not returned."""
+        self._rows((yield from self._travel(self._filler(statements))))
+
+    def _filler(self, statements: Sequence[tuple[str, Sequence[Row]]]) -> "Callable[[pq.abc.PGconn], None]":
         # Every value is written out before the first one goes: a half-filled pipeline cannot be left.
         ready = [
             (self._names[text], [_written(value) for value in row])
@@ -53,20 +68,26 @@ class Burst:
             for name, values in ready:
                 connection.send_query_prepared(name, values)
 
-        return self._rows(self._travel(fill))
+        return fill
 
     def _prepare(self, text: str) -> None:
         name = f"mosaic_{len(self._names)}".encode()
-        self._rows(self._travel(lambda connection: connection.send_prepare(name, text.encode())))
+        self._rows(
+            self._connection.wait(
+                self._travel(lambda connection: connection.send_prepare(name, text.encode()))
+            )
+        )
         self._names[text] = name
 
-    def _travel(self, fill: "Callable[[pq.abc.PGconn], None]") -> "list[pq.abc.PGresult]":
+    def _travel(
+        self, fill: "Callable[[pq.abc.PGconn], None]"
+    ) -> "Generator[Wait, Ready | int, list[pq.abc.PGresult]]":
         connection = self._connection.pgconn
         connection.enter_pipeline_mode()
         try:
             fill(connection)
             connection.pipeline_sync()
-            return self._connection.wait(_answers(connection))
+            return (yield from _answers(connection))
         finally:
             # A connection that broke stays in the mode; it is of no more use anyway.
             if connection.status == pq.ConnStatus.OK:

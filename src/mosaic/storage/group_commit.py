@@ -7,16 +7,20 @@ callers pay one commit together.
 
 import asyncio
 import logging
+import math
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from mosaic.core.errors import Fenced, StorageFull, Unavailable
+from mosaic.storage.direct import Collector, Flight
 from mosaic.storage.errors import is_crossed
+from mosaic.storage.pending import Pending
 from mosaic.storage.transaction import SyncTransaction
 from mosaic.storage.wire import DRIVER_ERRORS, Wire, open_wire
 from mosaic.storage.write_gate import WriteTurns
@@ -29,37 +33,9 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class _Waiting(Generic[T]):
-    """One unit of work and where its answer goes."""
-
-    __slots__ = ("error", "future", "loop", "result", "unit")
-
-    def __init__(
-        self,
-        unit: Callable[[SyncTransaction], T],
-        loop: asyncio.AbstractEventLoop | None,
-        future: asyncio.Future[T] | None,
-    ) -> None:
-        self.unit = unit
-        self.loop = loop
-        self.future = future
-        self.result: T | None = None
-        self.error: BaseException | None = None
-
-    def settle(self) -> None:
-        if self.future is None:
-            if self.error is not None:
-                log.warning("a change that nobody waits for failed: %s", self.error)
-        elif not self.future.done():
-            if self.error is not None:
-                self.future.set_exception(self.error)
-            else:
-                self.future.set_result(self.result)  # type: ignore[arg-type]  # the unit's own result
-
-
-def _settle(answered: Sequence[_Waiting[Any]]) -> None:
-    for waiting in answered:
-        waiting.settle()
+def _settle(answered: Sequence[Pending[Any]]) -> None:
+    for pending in answered:
+        pending.settle()
 
 
 class GroupCommitter:
@@ -67,6 +43,7 @@ class GroupCommitter:
 
     Attributes:
         guards: run first in every batch; one that raises stops the whole batch (the engine's fence).
+        limits: settings that the committer's session is held to, PostgreSQL only.
     """
 
     def __init__(
@@ -80,23 +57,30 @@ class GroupCommitter:
         max_batch: int = 256,
     ) -> None:
         self.guards: list[Callable[[SyncTransaction], None]] = []
+        self.limits: dict[str, str] = {}
         self._make_engine = make_engine
         self._gate = gate
         self._translate = translate
         self._refuse_nested = refuse_nested
         self._turn_timeout_s = turn_timeout_s
         self._max_batch = max_batch
-        self._queue: queue.SimpleQueue[_Waiting[Any] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Pending[Any] | None] = queue.SimpleQueue()
+        self._later: list[Pending[Any]] = []
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
         self._engine: Engine | None = None
         self._wire: Wire | None = None
+        # Who holds it may use the wire: the thread for a batch, or the one change that takes the short way.
+        self._turn = threading.Lock()
+        self._flight: tuple[Flight, Pending[Any]] | None = None
+        self._unfinished = 0
+        self._was_alone = False
 
     async def commit(self, unit: Callable[[SyncTransaction], T]) -> T:
         """Run `unit` in the next batch's transaction and return its result once that is committed.
 
-        `unit` runs in the committer's thread and may run more than once (a batch is repeated without its bad
+        `unit` runs in the committer's thread, or here, and may run more than once (a batch is repeated without its bad
         unit, or after a lost connection), so it must not change anything but the transaction. When the caller
         is cancelled while it waits, the unit is dropped if it has not begun, and committed if it has.
 
@@ -107,18 +91,28 @@ class GroupCommitter:
             Fenced: if a guard refused, because this node lost its lease.
         """
         self._refuse_nested()
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._enqueue(_Waiting(unit, loop, future))
-        return await future
+        pending = Pending(unit, loop=asyncio.get_running_loop(), is_kept=False)
+        self._enqueue(pending)
+        return await pending.wait()
 
-    def submit(self, unit: Callable[[SyncTransaction], object]) -> None:
-        """Run `unit` in the next batch without waiting; a failure is logged. From any thread.
+    def begin(self, unit: Callable[[SyncTransaction], T]) -> Pending[T]:
+        """Do what `commit` does without pending yet; the unit is not dropped when its caller is cancelled.
 
         Raises:
             Unavailable: if the database is closed.
         """
-        self._enqueue(_Waiting(unit, None, None))
+        self._refuse_nested()
+        pending = Pending(unit, loop=asyncio.get_running_loop())
+        self._enqueue(pending)
+        return pending
+
+    def submit(self, unit: Callable[[SyncTransaction], object], *, delay_s: float = 0.0) -> None:
+        """Run `unit` in the next batch after `delay_s` without pending; a failure is logged. From any thread.
+
+        Raises:
+            Unavailable: if the database is closed.
+        """
+        self._enqueue(Pending(unit, due=time.monotonic() + delay_s if delay_s else 0.0))
 
     async def close(self) -> None:
         """Write what waits, then end the thread. Changes that come later are refused."""
@@ -130,48 +124,150 @@ class GroupCommitter:
         if thread is not None:
             await asyncio.to_thread(thread.join)
 
-    def _enqueue(self, waiting: _Waiting[Any]) -> None:
+    def _enqueue(self, pending: Pending[Any]) -> None:
         with self._lock:  # nothing may follow the end mark of `close`
             if self._closed:
                 raise Unavailable("The database is closed.", hint="Open it again.")
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
-                self._thread.start()
-            self._queue.put(waiting)
+            if not pending.due:
+                self._unfinished += 1
+            is_direct = self._may_fly(pending) and self._turn.acquire(blocking=False)
+            if not is_direct:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
+                    self._thread.start()
+                self._queue.put(pending)
+        if is_direct:
+            self._fly(pending)
+
+    def _may_fly(self, pending: Pending[Any]) -> bool:
+        """Say whether a change may take the short way: alone, as the last one was, and from an event loop."""
+        wire = self._wire
+        is_alone = self._was_alone and self._unfinished == 1 and not pending.due
+        return is_alone and pending.loop is not None and wire is not None and wire.is_direct
+
+    def _fly(self, pending: Pending[Any]) -> None:
+        """Send one change from its own event loop; this holds the turn until it has landed."""
+        assert self._wire is not None  # noqa: S101  # see `_may_fly`
+        assert pending.loop is not None  # noqa: S101
+        collector = Collector()
+        transaction = SyncTransaction(collector)
+
+        def landed(flight: Flight, error: BaseException | None) -> None:
+            with self._lock:
+                if self._flight is None or self._flight[0] is not flight:
+                    return  # given up: the thread has done it
+                self._flight = None
+                self._unfinished -= error is None
+            if error is not None:
+                self._by_thread(pending)
+                return
+            self._turn.release()
+            try:
+                transaction.committed()
+            finally:
+                pending.settle()
+
+        try:
+            self._fill(transaction, [pending])
+            # It cannot land before it is noted: it lands in this very loop.
+            self._flight = self._wire.fly(collector.taken(), self.limits, pending.loop, landed), pending
+        except Exception:  # noqa: BLE001  # the thread finds out what is wrong and tells the caller
+            self._by_thread(pending)
+
+    def _by_thread(self, pending: Pending[Any]) -> None:
+        """Leave a change to the thread after all."""
+        self._was_alone = False
+        self._queue.put(pending)  # first: who takes the turn to end looks once more
+        self._turn.release()
+
+    def _take_turn(self) -> None:
+        """Wait until the wire is free. A flight whose event loop does not run any more is given up."""
+        while not self._turn.acquire(timeout=self._turn_timeout_s):
+            with self._lock:
+                left, self._flight = self._flight, None
+            if left is not None:
+                log.warning("an event loop left a change unanswered; it is written again")
+                left[0].abandon()
+                self._drop_wire()
+                self._queue.put(left[1])
+                return  # its turn is ours now
 
     def _run(self) -> None:
-        ending = False
-        while not ending:
-            batch, ending = self._next_batch()
-            if batch:
-                try:
-                    self._write(batch)
-                except Exception as error:
-                    # A mistake of ours must not leave callers waiting for ever.
-                    log.exception("the group committer failed")
-                    for waiting in batch:
-                        waiting.error = waiting.error or error
-                self._answer(batch)
-        self._disconnect()
+        is_ending = False
+        while not is_ending:
+            first = self._next()
+            self._take_turn()
+            try:
+                batch, is_ending = self._gather(first)
+                if batch:
+                    self._write_and_answer(batch)
+                if is_ending:
+                    self._disconnect()
+            finally:
+                self._turn.release()
 
-    def _next_batch(self) -> tuple[list[_Waiting[Any]], bool]:
-        batch: list[_Waiting[Any]] = []
-        waiting = self._queue.get()
+    def _write_and_answer(self, batch: list[Pending[Any]]) -> None:
         try:
-            while waiting is not None:
-                if waiting.future is None or not waiting.future.cancelled():
-                    batch.append(waiting)
-                if len(batch) >= self._max_batch:
-                    return batch, False
-                waiting = self._queue.get_nowait()
-        except queue.Empty:
-            return batch, False
-        return batch, True
+            self._write(batch)
+        except Exception as error:
+            # A mistake of ours must not leave callers pending for ever.
+            log.exception("the group committer failed")
+            for pending in batch:
+                pending.error = pending.error or error
+        with self._lock:
+            self._unfinished -= sum(not pending.due for pending in batch)
+            self._was_alone = len(batch) == 1 and not batch[0].due
+        self._answer(batch)
 
-    def _answer(self, batch: list[_Waiting[Any]]) -> None:
-        by_loop: dict[asyncio.AbstractEventLoop | None, list[_Waiting[Any]]] = {}
-        for waiting in batch:
-            by_loop.setdefault(waiting.loop, []).append(waiting)
+    def _next(self) -> "Pending[Any] | Literal['due'] | None":
+        """Wait for the next change; None is the end, ``due`` says that one was to wait and has."""
+        try:
+            return self._queue.get(timeout=self._until_due_s())
+        except queue.Empty:
+            return "due"
+
+    def _gather(self, first: "Pending[Any] | Literal['due'] | None") -> tuple[list[Pending[Any]], bool]:
+        """Return what can be written now, and whether it is the last."""
+        batch: list[Pending[Any]] = []
+        is_ending, taken = False, first
+        while True:
+            if taken is None:
+                is_ending = True
+            elif taken != "due":
+                self._sort(taken, batch)
+            if len(batch) >= self._max_batch and not is_ending:
+                break
+            try:
+                taken = self._queue.get_nowait()
+            except queue.Empty:
+                break
+        return batch + self._due_now(math.inf if is_ending else time.monotonic()), is_ending
+
+    def _sort(self, pending: Pending[Any], batch: list[Pending[Any]]) -> None:
+        if pending.due:
+            self._later.append(pending)
+        elif pending.is_dropped:
+            with self._lock:
+                self._unfinished -= 1
+        else:
+            batch.append(pending)
+
+    def _until_due_s(self) -> float | None:
+        if not self._later:
+            return None
+        return max(0.0, min(pending.due for pending in self._later) - time.monotonic())
+
+    def _due_now(self, moment: float) -> list[Pending[Any]]:
+        if not self._later:
+            return []
+        due = [pending for pending in self._later if pending.due <= moment]
+        self._later = [pending for pending in self._later if pending.due > moment]
+        return due
+
+    def _answer(self, batch: list[Pending[Any]]) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop | None, list[Pending[Any]]] = {}
+        for pending in batch:
+            by_loop.setdefault(pending.loop, []).append(pending)
         for loop, answered in by_loop.items():
             if loop is None:
                 _settle(answered)
@@ -181,14 +277,14 @@ class GroupCommitter:
             except RuntimeError:
                 log.warning("%d changes were written after their event loop had closed", len(answered))
 
-    def _write(self, batch: list[_Waiting[Any]]) -> None:
+    def _write(self, batch: list[Pending[Any]]) -> None:
         """Write the batch; when it fails for one unit's sake, each unit alone."""
         error = self._attempt(batch)
         alone = error is not None and len(batch) > 1 and not _is_about_everyone(error)
-        for waiting in batch:
-            waiting.error = self._attempt([waiting]) if alone else error
+        for pending in batch:
+            pending.error = self._attempt([pending]) if alone else error
 
-    def _attempt(self, batch: list[_Waiting[Any]]) -> BaseException | None:
+    def _attempt(self, batch: list[Pending[Any]]) -> BaseException | None:
         """Write the batch in one transaction; return what went wrong."""
         if not self._gate.acquire_blocking(self._turn_timeout_s):
             return Unavailable("The database is locked by another transaction of this process.")
@@ -197,7 +293,7 @@ class GroupCommitter:
         finally:
             self._gate.release()
 
-    def _attempt_in_turn(self, batch: list[_Waiting[Any]]) -> BaseException | None:
+    def _attempt_in_turn(self, batch: list[Pending[Any]]) -> BaseException | None:
         error: Exception | None = None
         for _ in range(_ATTEMPTS):
             try:
@@ -212,17 +308,27 @@ class GroupCommitter:
                 break
         return self._translate(error) or error if error else None
 
-    def _transact(self, batch: list[_Waiting[Any]]) -> None:
+    def _transact(self, batch: list[Pending[Any]]) -> None:
         wire = self._connect()
+        wire.limit(self.limits)
         wire.begin()
         transaction = SyncTransaction(wire)
+        try:
+            self._fill(transaction, batch)
+            wire.commit()
+        except DRIVER_ERRORS as error:
+            meaning = transaction.explained(error)
+            if meaning is error:
+                raise
+            raise meaning from error
+        transaction.committed()
+
+    def _fill(self, transaction: SyncTransaction, batch: list[Pending[Any]]) -> None:
         for guard in self.guards:
             guard(transaction)
-        for waiting in batch:
-            waiting.result = waiting.unit(transaction)
+        for pending in batch:
+            pending.result = pending.unit(transaction)
         transaction.flush()
-        wire.commit()
-        transaction.committed()
 
     def _connect(self) -> Wire:
         if self._wire is None:
@@ -244,13 +350,16 @@ class GroupCommitter:
                 log.warning("a rollback failed; the connection is replaced", exc_info=True)
             else:
                 return False
-        self._wire = None
-        wire.close()
+        self._drop_wire()
         return lost
 
+    def _drop_wire(self) -> None:
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.close()
+
     def _disconnect(self) -> None:
-        if self._wire is not None:
-            self._wire.close()
+        self._drop_wire()
         if self._engine is not None:
             self._engine.dispose()
 

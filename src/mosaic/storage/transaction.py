@@ -8,7 +8,7 @@ from sqlalchemy import CursorResult, Executable, RowMapping, UpdateBase
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mosaic.storage.prepared import Prepared
-from mosaic.storage.wire import Wire
+from mosaic.storage.wire import Statements
 
 __all__ = ["Announcer", "Executable", "Parameters", "SyncTransaction", "Transaction"]
 
@@ -94,9 +94,10 @@ class Transaction(_Afterwards):
 class SyncTransaction(_Afterwards):
     """The transaction of one batch of the group committer, in its thread."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Statements) -> None:
         super().__init__()
         self._wire = wire
+        self._explanations: list[Callable[[BaseException], Exception | None]] = []
         self._deferred: dict[Callable[[SyncTransaction, list[Any]], None], list[Any]] = {}
 
     def send(self, statement: Executable, parameters: Parameters = None) -> None:
@@ -129,6 +130,18 @@ class SyncTransaction(_Afterwards):
     def row(self, statement: Executable, parameters: Parameters = None) -> RowMapping | None:
         """Return the first row; None when there is none."""
         return self._wire.execute(statement, parameters).mappings().first()
+
+    def explain(self, explanation: Callable[[BaseException], Exception | None]) -> None:
+        """Ask `explanation` what an error of this batch means; None when it does not know.
+
+        For a statement of `run` that the database refuses on purpose: its error comes later, out of a batch.
+        """
+        self._explanations.append(explanation)
+
+    def explained(self, error: Exception) -> Exception:
+        """Return what `error` means to whoever knows, or `error`."""
+        known = (explanation(error) for explanation in self._explanations)
+        return next((meaning for meaning in known if meaning is not None), error)
 
     def defer(self, flush: "Callable[[SyncTransaction, list[Any]], None]", item: object) -> None:
         """Have `flush` write `item` just before the commit, together with all others of this batch.

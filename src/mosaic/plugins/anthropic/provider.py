@@ -1,24 +1,35 @@
 """The adapter for Anthropic."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from mosaic.core.errors import MosaicError, Unavailable
 from mosaic.core.values import JsonObject
-from mosaic.plugins.anthropic.request import OUTPUT_TOOL, write_request
+from mosaic.plugins.anthropic.files import AnthropicFiles
+from mosaic.plugins.anthropic.request import OUTPUT_TOOL, write_count, write_request
 from mosaic.plugins.anthropic.response import Pieces, read_response
 from mosaic.providers.adapter import health_of, reading
 from mosaic.providers.ai import Delta, ModelRequest, ModelResponse
-from mosaic.providers.catalog import DEFAULT_MODELS, model_facts
+from mosaic.providers.catalog import (
+    DEFAULT_MODELS,
+    ModelFacts,
+    capabilities_of,
+    declared_facts,
+    facts_schema,
+    model_facts,
+)
 from mosaic.providers.credentials import check_secret
 from mosaic.providers.faults import error_for
 from mosaic.providers.http import Answer, ProviderHttp
-from mosaic.providers.interfaces import ModelCapabilities, ModelInfo, ProviderHealth
+from mosaic.providers.interfaces import DeclaredPrice, ModelCapabilities, ModelInfo, ProviderHealth, Wire
 from mosaic.providers.manifest import ProviderManifest, ProviderPlugin
 from mosaic.providers.naming import ToolNames
 
 __all__ = ["AnthropicProvider", "provider"]
 
+_ID = "anthropic"
 _BASE_URL = "https://api.anthropic.com"
 _VERSION = "2023-06-01"
 _CHECK_TIMEOUT_S = 10.0
@@ -26,10 +37,13 @@ _MODELS_PER_PAGE = 1000
 _NAME_LIMIT = 128
 
 
-class AnthropicProvider:
+class AnthropicProvider(AnthropicFiles):
     """The messages API over HTTP."""
 
-    name = "anthropic"
+    wires: ClassVar[Mapping[Wire, str]] = {
+        "anthropic.messages": "/v1/messages",
+        "anthropic.count_tokens": "/v1/messages/count_tokens",
+    }
 
     def __init__(
         self,
@@ -39,6 +53,7 @@ class AnthropicProvider:
         base_url: str = _BASE_URL,
         model: str | None = None,
         prompt_cache: bool = True,
+        models: Mapping[str, JsonObject] | None = None,
     ) -> None:
         """Prepare; nothing is sent.
 
@@ -58,16 +73,16 @@ class AnthropicProvider:
         self._base_url = base_url
         self._model = model
         self._cache = prompt_cache
-        self._http = ProviderHttp(
-            self.name,
-            base_url,
-            headers=headers,
-            secrets=secrets,
-            unreachable_hint="Check the network, and ANTHROPIC_BASE_URL when it is set.",
+        self._declared = dict(models or {})
+        super().__init__(
+            ProviderHttp(
+                _ID,
+                base_url,
+                headers=headers,
+                secrets=secrets,
+                unreachable_hint="Check the network, and ANTHROPIC_BASE_URL when it is set.",
+            )
         )
-
-    def __repr__(self) -> str:
-        return f"AnthropicProvider({self._http.address!r})"
 
     async def complete(self, request: ModelRequest, *, idempotency_key: str) -> ModelResponse:
         """Return the whole answer."""
@@ -97,12 +112,12 @@ class AnthropicProvider:
             if answer.is_json:  # a server that does not stream
                 yield self._read(await answer.json(), request, names, sent, idempotency_key)
                 return
-            pieces = Pieces()
+            pieces = Pieces(names, forced_output=_forces_output(sent, request), seed=idempotency_key)
             async for delta in self._deltas(answer, pieces):
                 yield delta
             if not pieces.finished:
                 raise Unavailable(
-                    "anthropic broke off its answer before the end.", provider=self.name, sent=True
+                    f"{self.name} broke off its answer before the end.", provider=self.name, sent=True
                 )
             with reading(self.name):
                 body = pieces.body()
@@ -125,12 +140,20 @@ class AnthropicProvider:
     ) -> ModelResponse:
         if body.get("type") == "error":
             raise error_for(self._http.fault(body), provider=self.name)
-        forced = sent.get("tool_choice") == {"type": "tool", "name": OUTPUT_TOOL} and not request.tools
-        return read_response(body, request, names=names, forced_output=forced, seed=seed)
+        forced = _forces_output(sent, request)
+        return read_response(body, request, provider=self.name, names=names, forced_output=forced, seed=seed)
 
     def _body(self, request: ModelRequest, names: ToolNames, *, stream: bool) -> JsonObject:
-        facts = model_facts(self.name, request.model)
+        facts = self._facts(request.model)[0]
         return write_request(request, names=names, facts=facts, cache=self._cache, stream=stream)
+
+    async def count_tokens(self, request: ModelRequest) -> int:
+        """Return how many input tokens `request` takes, as the vendor counts them; it costs nothing."""
+        names = ToolNames(request, limit=_NAME_LIMIT)
+        body = write_count(request, names=names, facts=self._facts(request.model)[0])
+        answer = await self._http.post("/v1/messages/count_tokens", body, timeout_s=request.timeout_s)
+        with reading(self.name):
+            return int(answer["input_tokens"])
 
     async def models(self) -> list[ModelInfo]:
         """Return the models that the key may use, newest first."""
@@ -165,21 +188,21 @@ class AnthropicProvider:
 
     async def default_model(self) -> str | None:
         """Return the configured model, or the vendor's one for daily work."""
-        return self._model or DEFAULT_MODELS[self.name][0]
+        return self._model or DEFAULT_MODELS[_ID][0]
 
     def capabilities(self, model: str) -> ModelCapabilities:
         """Return what `model` can do."""
-        facts = model_facts(self.name, model)
-        return ModelCapabilities(
-            structured_output=facts.json_schema,
-            images=facts.images,
-            max_output_tokens=facts.max_output_tokens,
-            price_source=self.name if self._official else self._base_url,
-        )
+        facts, price = self._facts(model)
+        source = _ID if self._official else self._base_url
+        return replace(capabilities_of(facts), price=price, price_source=source)
 
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._http.close()
+    def _facts(self, model: str) -> tuple[ModelFacts, DeclaredPrice | None]:
+        return declared_facts(self._declared, model, model_facts(_ID, model))
+
+
+def _forces_output(sent: JsonObject, request: ModelRequest) -> bool:
+    """Whether the structured answer was asked for as a tool call."""
+    return sent.get("tool_choice") == {"type": "tool", "name": OUTPUT_TOOL} and not request.tools
 
 
 def _create(config: JsonObject) -> AnthropicProvider:
@@ -202,6 +225,7 @@ provider = ProviderPlugin(
                 "base_url": {"type": "string", "minLength": 1, "description": "without /v1"},
                 "model": {"type": "string", "minLength": 1, "description": "used when nobody names one"},
                 "prompt_cache": {"type": "boolean", "default": True},
+                "models": facts_schema(),
             },
             "additionalProperties": False,
         },

@@ -17,11 +17,18 @@ from mosaic.providers.ai import (
     ToolCallResponsePart,
     UriPart,
 )
-from mosaic.providers.catalog import ModelFacts
+from mosaic.providers.catalog import ModelFacts, fitting_effort
 from mosaic.providers.naming import ToolNames
+from mosaic.providers.seals import is_foreign
+from mosaic.providers.stored_files import file_id_of
 from mosaic.providers.structured import closed_schema, is_object_schema, schema_instruction
 
-__all__ = ["OUTPUT_TOOL", "write_request"]
+__all__ = ["OUTPUT_TOOL", "write_count", "write_request"]
+
+_EPHEMERAL: JsonObject = {"type": "ephemeral"}
+_COUNTED = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config")
+# How many tokens of thought an effort buys from models that are told a number; the vendor's least is 1,024.
+_BUDGETS = {"minimal": 1_024, "low": 2_048, "medium": 10_000, "high": 16_384}
 
 OUTPUT_TOOL = "output"
 """The tool whose arguments are the structured answer, where the model has no native form for one."""
@@ -36,7 +43,8 @@ def write_request(
         request: what to ask.
         names: the tool names on the wire.
         facts: what the model allows.
-        cache: let the vendor cache the conversation so far when tools are offered, because an agent sends it again.
+        cache: let the vendor cache the conversation so far when tools are offered, because an agent sends it again,
+            or when the request asks for it.
         stream: whether the answer comes in pieces.
 
     Raises:
@@ -59,28 +67,87 @@ def write_request(
             }
             for tool in request.tools
         ]
-        body["tool_choice"] = _tool_choice(request.tool_choice, names, facts)
-        if cache:
-            body["cache_control"] = {"type": "ephemeral"}
+        body["tool_choice"] = _tool_choice(request, names, facts)
     if request.output_schema is not None:
         system = _ask_for(request.output_schema, body, system, facts)
     if system:
         body["system"] = system
-    if request.temperature is not None and facts.sampling:
-        body["temperature"] = min(request.temperature, 1.0)
-    if request.stop:
-        body["stop_sequences"] = list(request.stop)
+    if cache and (request.tools or request.prompt_cache):
+        body["cache_control"] = _EPHEMERAL
+    if cache and request.prompt_cache:
+        _mark_stable(body)
+    _tune(request, body, facts)
     if stream:
         body["stream"] = True
     return body
 
 
-def _tool_choice(choice: str, names: ToolNames, facts: ModelFacts) -> JsonObject:
-    if choice in ("auto", "none"):
-        return {"type": choice}
-    if not facts.forced_tools:
-        return {"type": "auto"}
-    return {"type": "any"} if choice == "required" else {"type": "tool", "name": names.wire(choice)}
+def write_count(request: ModelRequest, *, names: ToolNames, facts: ModelFacts) -> JsonObject:
+    """Return the body of POST /v1/messages/count_tokens."""
+    body = write_request(request, names=names, facts=facts, cache=False, stream=False)
+    return {name: body[name] for name in _COUNTED if name in body}
+
+
+def _mark_stable(body: JsonObject) -> None:
+    """Mark where the tools and the system text end: other conversations share that beginning."""
+    if body.get("system"):
+        body["system"] = [{"type": "text", "text": body["system"], "cache_control": _EPHEMERAL}]
+    elif body.get("tools"):
+        body["tools"][-1]["cache_control"] = _EPHEMERAL
+
+
+def _tune(request: ModelRequest, body: JsonObject, facts: ModelFacts) -> None:
+    """Add how much to think and how to sample, as far as the model takes it."""
+    if request.stop:
+        body["stop_sequences"] = list(request.stop)
+    effort = fitting_effort(request.reasoning_effort, facts.efforts)
+    if effort is not None and facts.thinking == "budget":
+        _think_up_to(_BUDGETS.get(effort), body, request)
+    elif effort == "none":
+        kind = "between_tools" if facts.thinking == "between_tools" else "disabled"
+        body["thinking"] = {"type": kind}
+    elif effort is not None:
+        body["thinking"] = {"type": "adaptive"}
+        body["output_config"] = {**body.get("output_config", {}), "effort": effort}
+    if not facts.sampling or body.get("thinking", {}).get("type") == "enabled":
+        return
+    if request.temperature is not None:
+        body["temperature"] = min(request.temperature, 1.0)
+    elif request.top_p is not None:  # the vendor takes one of the two
+        body["top_p"] = request.top_p
+
+
+def _think_up_to(budget: int | None, body: JsonObject, request: ModelRequest) -> None:
+    """Ask for thought of `budget` tokens, unless the request is one that the vendor refuses with it."""
+    forced = body.get("tool_choice", {}).get("type") in ("any", "tool")
+    room = body["max_tokens"] - 1
+    if budget is None or forced or room < _BUDGETS["minimal"] or _answers_unsealed_calls(request):
+        return
+    body["thinking"] = {"type": "enabled", "budget_tokens": min(budget, room)}
+
+
+def _answers_unsealed_calls(request: ModelRequest) -> bool:
+    """Whether the model would go on from tool calls of a turn without its own thoughts, which it refuses to."""
+    last = next((message for message in reversed(request.messages) if message.role == "assistant"), None)
+    if last is None or not last.tool_calls:
+        return False
+    first = last.parts[0]
+    return not (isinstance(first, ReasoningPart) and _reasoning(first))
+
+
+def _tool_choice(request: ModelRequest, names: ToolNames, facts: ModelFacts) -> JsonObject:
+    wanted = request.tool_choice
+    if wanted == "none":
+        return {"type": "none"}
+    if wanted == "auto" or not facts.forced_tools:
+        choice: JsonObject = {"type": "auto"}
+    elif wanted == "required":
+        choice = {"type": "any"}
+    else:
+        choice = {"type": "tool", "name": names.wire(wanted)}
+    if request.parallel_tool_calls is not None:
+        choice["disable_parallel_tool_use"] = not request.parallel_tool_calls
+    return choice
 
 
 def _ask_for(schema: JsonObject, body: JsonObject, system: str, facts: ModelFacts) -> str:
@@ -138,7 +205,7 @@ def _reasoning(part: ReasoningPart) -> JsonObject | None:
     if part.redacted is not None:
         return {"type": "redacted_thinking", "data": part.redacted}
     # Thoughts without a seal are another vendor's; this one takes back only its own.
-    if part.signature is None:
+    if part.signature is None or is_foreign(part):
         return None
     return {"type": "thinking", "thinking": part.content, "signature": part.signature}
 
@@ -149,7 +216,8 @@ def _media(part: BlobPart | UriPart) -> JsonObject:
         raise Unsupported(f"Anthropic's messages have no form for {part.modality} content.")
     source: dict[str, Any]
     if isinstance(part, UriPart):
-        source = {"type": "url", "url": part.uri}
+        file_id = file_id_of(part.uri)
+        source = {"type": "file", "file_id": file_id} if file_id else {"type": "url", "url": part.uri}
     elif kind == "document" and part.mime_type.startswith("text/"):
         source = {"type": "text", "media_type": "text/plain", "data": _decoded(part)}
     else:

@@ -4,7 +4,7 @@ import json
 
 from mosaic.core.values import JsonObject
 from mosaic.plugins.anthropic.request import OUTPUT_TOOL
-from mosaic.providers.adapter import call_ids, estimated_usage, reading, refused
+from mosaic.providers.adapter import CallIds, call_ids, estimated_usage, reading, refused
 from mosaic.providers.ai import (
     Delta,
     FinishReason,
@@ -34,13 +34,20 @@ _FINISH: dict[str, FinishReason] = {
 
 
 def read_response(
-    body: JsonObject, request: ModelRequest, *, names: ToolNames, forced_output: bool, seed: str
+    body: JsonObject,
+    request: ModelRequest,
+    *,
+    provider: str,
+    names: ToolNames,
+    forced_output: bool,
+    seed: str,
 ) -> ModelResponse:
     """Return the response that a whole body holds.
 
     Args:
         body: the vendor's message.
         request: what was asked.
+        provider: who answers.
         names: the tool names on the wire.
         forced_output: the structured answer was asked for as a tool call.
         seed: makes ids for calls that have none.
@@ -49,7 +56,7 @@ def read_response(
         ModelRefused: if the model declined.
         ContractViolation: if the body is not a message.
     """
-    with reading("anthropic"):
+    with reading(provider):
         parts = call_ids([part for block in body["content"] for part in _parts(block, names)], seed=seed)
         finish = _FINISH.get(body.get("stop_reason") or "", "stop")
         if forced_output:
@@ -61,7 +68,7 @@ def read_response(
             finish_reason=finish,
             usage=usage or estimated_usage(request, parts),
             model=body.get("model") or request.model,
-            provider="anthropic",
+            provider=provider,
             response_id=body.get("id") or None,
             usage_estimated=usage is None,
         )
@@ -115,8 +122,11 @@ class Pieces:
         finished: whether the vendor said that the message is complete.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: ToolNames, *, forced_output: bool, seed: str) -> None:
         self.finished = False
+        self._names = names
+        self._ids = CallIds(seed)
+        self._forced_output = forced_output
         self._message: JsonObject = {}
         self._usage: JsonObject = {}
         self._blocks: dict[int, JsonObject] = {}
@@ -128,7 +138,7 @@ class Pieces:
             self._message = dict(event["message"])
             self._usage = dict(self._message.get("usage") or {})
         elif kind == "content_block_start":
-            self._blocks[event["index"]] = {**event["content_block"], "$json": []}
+            return self._begin(event["index"], event["content_block"])
         elif kind == "content_block_delta":
             return self._add_delta(event["index"], event["delta"])
         elif kind == "message_delta":
@@ -161,5 +171,21 @@ class Pieces:
             block["signature"] = (block.get("signature") or "") + delta["signature"]
         elif kind == "input_json_delta":
             block["$json"].append(delta["partial_json"])
-            return [Delta("tool_call", delta["partial_json"], index)]
+            # An empty piece says nothing: the call began with its block.
+            return self._argument(block, delta["partial_json"], index) if delta["partial_json"] else []
         return []
+
+    def _begin(self, index: int, shown: JsonObject) -> list[Delta]:
+        block = self._blocks[index] = {**shown, "$json": []}
+        if block["type"] != "tool_use" or self._is_output(block):
+            return []
+        block["id"] = self._ids.next(block.get("id"))
+        return [Delta("tool_call", "", index, id=block["id"], name=self._names.ours(block["name"]))]
+
+    def _argument(self, block: JsonObject, text: str, index: int) -> list[Delta]:
+        if block["type"] != "tool_use":
+            return []  # a tool that the vendor runs itself
+        return [Delta("text" if self._is_output(block) else "tool_call", text, index)]
+
+    def _is_output(self, block: JsonObject) -> bool:
+        return self._forced_output and block.get("name") == OUTPUT_TOOL

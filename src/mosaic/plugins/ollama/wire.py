@@ -1,8 +1,12 @@
 """Canonical requests and responses on Ollama's /api/chat."""
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
 from mosaic.core.errors import Unsupported
 from mosaic.core.values import JsonObject
-from mosaic.providers.adapter import call_ids, estimated_usage, reading
+from mosaic.providers.adapter import CallIds, call_ids, estimated_usage, reading
 from mosaic.providers.ai import (
     BlobPart,
     Delta,
@@ -18,6 +22,7 @@ from mosaic.providers.ai import (
     Usage,
     tool_arguments,
 )
+from mosaic.providers.catalog import ModelFacts, fitting_effort
 from mosaic.providers.naming import ToolNames
 from mosaic.providers.structured import schema_instruction
 from mosaic.providers.tokens import estimate_tokens
@@ -29,29 +34,42 @@ _ROOM_FOR_ANSWER = 4_096
 
 
 def write_request(
-    request: ModelRequest, *, names: ToolNames, context_tokens: int, stream: bool
+    request: ModelRequest,
+    *,
+    names: ToolNames,
+    facts: ModelFacts,
+    context_tokens: int,
+    options: Mapping[str, Any],
+    keep_alive: str | int | None = None,
+    stream: bool,
 ) -> JsonObject:
     """Return the body of POST /api/chat.
 
     Args:
         request: what to ask.
         names: the tool names on the wire.
+        facts: what the model allows.
         context_tokens: the context to ask for; doubled until the conversation fits, because Ollama cuts off what
             does not fit without a word.
+        options: how to run the model, such as `num_gpu`; what the request says itself wins.
+        keep_alive: how long the model stays in memory; None leaves it to the server.
         stream: whether the answer comes in pieces.
 
     Raises:
         Unsupported: if the request holds content that Ollama has no form for.
     """
     messages = [wire for message in request.messages for wire in _messages(message, names)]
-    options: JsonObject = {"num_ctx": _context(request, context_tokens)}
-    if request.temperature is not None:
-        options["temperature"] = request.temperature
-    if request.max_output_tokens is not None:
-        options["num_predict"] = request.max_output_tokens
-    if request.stop:
-        options["stop"] = list(request.stop)
-    body: JsonObject = {"model": request.model, "messages": messages, "stream": stream, "options": options}
+    body: JsonObject = {
+        "model": request.model,
+        "messages": messages,
+        "stream": stream,
+        "options": {**options, **_options(request), "num_ctx": _context(request, context_tokens)},
+    }
+    if keep_alive is not None:
+        body["keep_alive"] = keep_alive
+    effort = fitting_effort(request.reasoning_effort, facts.efforts)
+    if effort is not None:
+        body["think"] = effort if facts.thinking == "level" else effort != "none"
     # Ollama has no tool choice; offering no tools is the only one that it can be made to keep.
     if request.tools and request.tool_choice != "none":
         body["tools"] = [
@@ -73,6 +91,17 @@ def write_request(
         else:
             body["format"] = request.output_schema
     return body
+
+
+def _options(request: ModelRequest) -> JsonObject:
+    options: JsonObject = {
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "seed": request.seed,
+        "num_predict": request.max_output_tokens,
+        "stop": list(request.stop) or None,
+    }
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _context(request: ModelRequest, context_tokens: int) -> int:
@@ -116,13 +145,15 @@ def _image(part: Part) -> str:
     )
 
 
-def read_response(body: JsonObject, request: ModelRequest, *, names: ToolNames, seed: str) -> ModelResponse:
+def read_response(
+    body: JsonObject, request: ModelRequest, *, provider: str, names: ToolNames, seed: str
+) -> ModelResponse:
     """Return the response that a whole body holds.
 
     Raises:
         ContractViolation: if the body is not a chat response.
     """
-    with reading("ollama"):
+    with reading(provider):
         message = body["message"]
         parts: list[Part] = []
         if message.get("thinking"):
@@ -141,7 +172,7 @@ def read_response(body: JsonObject, request: ModelRequest, *, names: ToolNames, 
             finish_reason=_finish(body, fixed),
             usage=usage if known else estimated_usage(request, fixed),
             model=body.get("model") or request.model,
-            provider="ollama",
+            provider=provider,
             usage_estimated=not known,
         )
 
@@ -159,8 +190,10 @@ class Pieces:
         finished: whether Ollama said that it was done.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: ToolNames, *, seed: str) -> None:
         self.finished = False
+        self._names = names
+        self._ids = CallIds(seed)
         self._last: JsonObject = {}
         self._texts: dict[str, list[str]] = {"thinking": [], "content": []}
         self._calls: list[JsonObject] = []
@@ -176,7 +209,7 @@ class Pieces:
                 self._texts[name].append(text)
                 index = self._order.setdefault(name, len(self._order))
                 deltas.append(Delta("reasoning" if kind == "reasoning" else "text", text, index))
-        self._calls += message.get("tool_calls") or ()
+        deltas += [self._add_call(call) for call in message.get("tool_calls") or ()]
         self._last = chunk
         self.finished = self.finished or chunk.get("done") is True
         return deltas
@@ -185,3 +218,14 @@ class Pieces:
         """Return the whole answer's body."""
         texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
         return {**self._last, "message": {"role": "assistant", **texts, "tool_calls": self._calls}}
+
+    def _add_call(self, call: JsonObject) -> Delta:
+        function = call["function"]
+        id_, index = (
+            self._ids.next(call.get("id")),
+            self._order.setdefault(f"call {len(self._calls)}", len(self._order)),
+        )
+        self._calls.append({**call, "id": id_})
+        arguments = function.get("arguments") or {}
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+        return Delta("tool_call", text, index, id=id_, name=self._names.ours(function["name"]))

@@ -1,5 +1,6 @@
 """A canonical request as the body of POST /chat/completions."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -16,17 +17,18 @@ from mosaic.providers.ai import (
     ToolCallResponsePart,
     UriPart,
 )
-from mosaic.providers.catalog import ModelFacts
+from mosaic.providers.catalog import ModelFacts, fitting_effort
 from mosaic.providers.naming import ToolNames
+from mosaic.providers.stored_files import file_id_of
 from mosaic.providers.structured import is_object_schema, is_strict, schema_instruction
 
-__all__ = ["write_request"]
+__all__ = ["cache_key", "content_part", "write_request"]
 
 _AUDIO = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
 
 
 def write_request(
-    request: ModelRequest, *, names: ToolNames, facts: ModelFacts, limit_field: str, stream: bool
+    request: ModelRequest, *, names: ToolNames, facts: ModelFacts, official: bool, stream: bool
 ) -> JsonObject:
     """Return the body.
 
@@ -34,7 +36,7 @@ def write_request(
         request: what to ask.
         names: the tool names on the wire.
         facts: what the model allows.
-        limit_field: `max_completion_tokens`, or `max_tokens` for servers that know only that.
+        official: the vendor's own server; others know fewer fields, and some by older names.
         stream: whether the answer comes in pieces.
 
     Raises:
@@ -55,18 +57,52 @@ def write_request(
             for tool in request.tools
         ]
         body["tool_choice"] = _tool_choice(request.tool_choice, names, facts)
+        if request.parallel_tool_calls is not None and facts.parallel_calls:
+            body["parallel_tool_calls"] = request.parallel_tool_calls
     if request.output_schema is not None:
         _ask_for(request.output_schema, body, facts)
     if request.max_output_tokens is not None:
-        body[limit_field] = request.max_output_tokens
-    if request.temperature is not None and facts.sampling:
-        body["temperature"] = request.temperature
-    if request.stop:
-        body["stop"] = list(request.stop)
+        body["max_completion_tokens" if official else "max_tokens"] = request.max_output_tokens
+    _tune(request, body, facts)
+    if request.prompt_cache and official:
+        body["prompt_cache_key"] = cache_key(request)
+        if facts.cache_marks:
+            _mark_stable(body["messages"])
     if stream:
         body["stream"] = True
         body["stream_options"] = {"include_usage": True}
     return body
+
+
+def _tune(request: ModelRequest, body: JsonObject, facts: ModelFacts) -> None:
+    """Add how to sample and how much to think, as far as the model takes it."""
+    if request.temperature is not None and facts.sampling:
+        body["temperature"] = request.temperature
+    if request.top_p is not None and facts.sampling:
+        body["top_p"] = request.top_p
+    if request.seed is not None:
+        body["seed"] = request.seed
+    if request.stop and facts.stop:
+        body["stop"] = list(request.stop)
+    # Chat completions refuse the effort `max`, also for models that take it elsewhere.
+    effort = fitting_effort(request.reasoning_effort, [effort for effort in facts.efforts if effort != "max"])
+    if effort is not None:
+        body["reasoning_effort"] = effort
+
+
+def _mark_stable(messages: list[JsonObject]) -> None:
+    """Mark where the system text ends: other conversations share that beginning."""
+    last = next((message for message in reversed(messages) if message["role"] == "system"), None)
+    if last is not None:
+        part = {"type": "text", "text": last["content"], "prompt_cache_breakpoint": {"mode": "explicit"}}
+        last["content"] = [part]
+
+
+def cache_key(request: ModelRequest) -> str:
+    """Return a name for the prompt's stable beginning: requests that share one are sent to the same cache."""
+    stable = [message.to_json() for message in request.messages if message.role == "system"]
+    text = json.dumps([stable, [tool.to_json() for tool in request.tools]], ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def _tool_choice(choice: str, names: ToolNames, facts: ModelFacts) -> Any:
@@ -98,7 +134,7 @@ def _messages(message: Message, names: ToolNames) -> list[JsonObject]:
         return results
     if all(isinstance(part, TextPart) for part in rest):
         return [*results, {"role": "user", "content": message.text}]
-    return [*results, {"role": "user", "content": [_content(part) for part in rest]}]
+    return [*results, {"role": "user", "content": [content_part(part) for part in rest]}]
 
 
 def _assistant(message: Message, names: ToolNames) -> list[JsonObject]:
@@ -126,7 +162,12 @@ def _tool_result(part: ToolCallResponsePart) -> JsonObject:
     return {"role": "tool", "tool_call_id": part.id, "content": text}
 
 
-def _content(part: Part) -> JsonObject:
+def content_part(part: Part) -> JsonObject:
+    """Return the content part of a user's message for `part`.
+
+    Raises:
+        Unsupported: if chat completions have no form for it.
+    """
     if isinstance(part, TextPart):
         return {"type": "text", "text": part.content}
     if isinstance(part, UriPart) and part.modality == "image":
@@ -138,6 +179,8 @@ def _content(part: Part) -> JsonObject:
             "type": "input_audio",
             "input_audio": {"data": part.content, "format": _AUDIO[part.mime_type]},
         }
+    if isinstance(part, UriPart) and part.modality == "document" and (file_id := file_id_of(part.uri)):
+        return {"type": "file", "file": {"file_id": file_id}}
     if isinstance(part, BlobPart) and part.modality == "document":
         data = f"data:{part.mime_type};base64,{part.content}"
         return {"type": "file", "file": {"filename": "document", "file_data": data}}

@@ -1,9 +1,10 @@
 """The answer of POST /chat/completions, whole or in pieces, as a canonical response."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from mosaic.core.values import JsonObject
-from mosaic.providers.adapter import call_ids, estimated_usage, reading, refused
+from mosaic.providers.adapter import CallIds, call_ids, estimated_usage, reading, refused
 from mosaic.providers.ai import (
     Delta,
     FinishReason,
@@ -30,14 +31,16 @@ _FINISH: dict[str, FinishReason] = {
 }
 
 
-def read_response(body: JsonObject, request: ModelRequest, *, names: ToolNames, seed: str) -> ModelResponse:
-    """Return the response that a whole body holds.
+def read_response(
+    body: JsonObject, request: ModelRequest, *, provider: str, names: ToolNames, seed: str
+) -> ModelResponse:
+    """Return the response that a whole body of `provider` holds.
 
     Raises:
         ModelRefused: if the model declined, or a filter left nothing of its answer.
         ContractViolation: if the body is not a chat completion.
     """
-    with reading("openai"):
+    with reading(provider):
         choice = body["choices"][0]
         message = choice["message"]
         refusal = message.get("refusal")
@@ -51,7 +54,7 @@ def read_response(body: JsonObject, request: ModelRequest, *, names: ToolNames, 
             finish_reason=finish,
             usage=usage or estimated_usage(request, parts),
             model=body.get("model") or request.model,
-            provider="openai",
+            provider=provider,
             response_id=body.get("id") or None,
             usage_estimated=usage is None,
         )
@@ -100,13 +103,15 @@ class Pieces:
         finished: whether the model said that it was done; a stream without that has broken off.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: ToolNames, *, seed: str) -> None:
         self.finished = False
+        self._names = names
+        self._ids = CallIds(seed)
         self._body: JsonObject = {}
         self._finish: str | None = None
         self._texts: dict[str, list[str]] = {"content": [], "refusal": [], "reasoning_content": []}
-        self._calls: list[JsonObject] = []
-        self._slots: dict[int, JsonObject] = {}
+        self._calls: list[_Call] = []
+        self._slots: dict[int, _Call] = {}
         self._order: dict[Any, int] = {}
 
     def add(self, chunk: JsonObject) -> list[Delta]:
@@ -126,9 +131,10 @@ class Pieces:
     def body(self) -> JsonObject:
         """Return the whole answer's body."""
         message: JsonObject = {name: "".join(texts) or None for name, texts in self._texts.items()}
-        for call in self._calls:
-            call["function"]["arguments"] = "".join(call["function"].pop("pieces"))
-        message["tool_calls"] = self._calls
+        message["tool_calls"] = [
+            {"id": call.id, "function": {"name": call.name, "arguments": "".join(call.pieces)}}
+            for call in self._calls
+        ]
         return {**self._body, "choices": [{"message": message, "finish_reason": self._finish}]}
 
     def _add_delta(self, delta: JsonObject) -> list[Delta]:
@@ -142,21 +148,40 @@ class Pieces:
         if delta.get("content"):
             self._texts["content"].append(delta["content"])
             deltas.append(Delta("text", delta["content"], self._index("text")))
-        return deltas + [self._add_call(piece) for piece in delta.get("tool_calls") or ()]
+        for piece in delta.get("tool_calls") or ():
+            deltas += self._add_call(piece)
+        return deltas
 
-    def _add_call(self, piece: JsonObject) -> Delta:
-        index, function = piece.get("index") or 0, piece.get("function") or {}
-        call = self._slots.get(index)
+    def _add_call(self, piece: JsonObject) -> list[Delta]:
+        slot, function = piece.get("index") or 0, piece.get("function") or {}
+        call = self._slots.get(slot)
+        given = piece.get("id") or ""
         # Some servers give every call the index 0 and tell them apart by id alone.
-        if call is None or (piece.get("id") and call["id"] and piece["id"] != call["id"]):
-            call = {"id": "", "function": {"name": "", "pieces": []}}
-            self._slots[index] = call
+        if call is None or (given and call.given and given != call.given):
+            call = self._slots[slot] = _Call()
             self._calls.append(call)
-        call["id"] = call["id"] or piece.get("id") or ""
-        call["function"]["name"] = call["function"]["name"] or function.get("name") or ""
+        call.given = call.given or given
         text = function.get("arguments") or ""
-        call["function"]["pieces"].append(text)
-        return Delta("tool_call", text, self._index(id(call)))
+        call.pieces.append(text)
+        if call.name:
+            return [Delta("tool_call", text, call.index)]
+        if not function.get("name"):
+            return []  # nobody can say yet what is called; its beginning comes with the name
+        call.name, call.id = function["name"], self._ids.next(call.given)
+        call.index = self._index(id(call))
+        name = self._names.ours(call.name)
+        return [Delta("tool_call", "".join(call.pieces), call.index, id=call.id, name=name)]
 
     def _index(self, part: Any) -> int:
         return self._order.setdefault(part, len(self._order))
+
+
+@dataclass(slots=True)
+class _Call:
+    """A tool call that is arriving; `given` is the server's own id, which may come late, twice or not at all."""
+
+    given: str = ""
+    id: str = ""
+    name: str = ""
+    index: int = 0
+    pieces: list[str] = field(default_factory=list)

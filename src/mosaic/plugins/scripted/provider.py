@@ -104,10 +104,12 @@ class ScriptedProvider:
         if delay_s:
             await asyncio.sleep(delay_s)
         _fail_as_written(answer, request)
-        response = _response(script, answer, request)
+        response = _response(script, answer, request, provider=self.name)
         for index, part in enumerate(response.message.parts):
             for piece in _pieces(part):
-                yield _delta(part, piece, index)
+                yield _delta(
+                    part, piece, index
+                )  # a tool call is one piece, so each of its deltas is the first
         yield response
 
     async def models(self) -> list[ModelInfo]:
@@ -156,7 +158,7 @@ def _fail_as_written(answer: Answer, request: ModelRequest) -> None:
     )
 
 
-def _response(script: Script, answer: Answer, request: ModelRequest) -> ModelResponse:
+def _response(script: Script, answer: Answer, request: ModelRequest, *, provider: str) -> ModelResponse:
     parts: list[Part] = []
     if answer.get("reasoning"):
         parts.append(ReasoningPart(str(answer.get("reasoning"))))
@@ -172,7 +174,7 @@ def _response(script: Script, answer: Answer, request: ModelRequest) -> ModelRes
         finish_reason=finish,
         usage=_usage(answer, request, parts),
         model=script.name,
-        provider="scripted",
+        provider=provider,
         response_id=None,
     )
 
@@ -196,7 +198,7 @@ def _pieces(part: Any) -> list[str]:
 
 def _delta(part: Part, text: str, index: int) -> Delta:
     if isinstance(part, ToolCallPart):
-        return Delta("tool_call", text, index)
+        return Delta("tool_call", text, index, id=part.id, name=part.name)
     return Delta("reasoning" if isinstance(part, ReasoningPart) else "text", text, index)
 
 

@@ -1,0 +1,150 @@
+"""What a request through the gateway costs, beside nginx, LiteLLM's proxy and Portkey's gateway, in one run.
+
+One canned model on 127.0.0.1 answers everyone; each contender runs alone in front of it, with one worker, and gets the
+same requests from a load generator in a process of its own. MosAIc runs as `mosaic up` with everything on: a virtual
+key, a route, a budget, the ledger, metrics. Processor time is that of the contender's whole process tree (/proc),
+divided by exactly the requests it answered, so it holds on a machine that is busy with other things; requests a second
+and latencies do not, there.
+
+    python benchmarks/gateway_throughput.py [--connections 1,32,256] [--seconds 3] [--rounds 3] [--only nginx,MosAIc]
+
+LiteLLM and Portkey are installed on first use, each into an environment of its own in the temporary folder; what
+cannot be installed or started is reported as absent. `--check` exits with status 1 unless, at 32 connections, a request
+costs at most 1/60 of LiteLLM's, 1/15 of Portkey's and 8 times nginx's processor time, one core is good for 6,000
+requests a second, and a stream costs at most 1/60 of LiteLLM's.
+"""
+
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from gateway_rig.contenders import HERE, Running, direct, litellm, nginx, portkey
+from gateway_rig.mosaic_server import mosaic
+from gateway_rig.processes import CannotStart, free_port, running, spent
+from gateway_rig.report import (
+    DIRECT,
+    JUDGED_AT,
+    LITELLM,
+    MOSAIC,
+    NGINX,
+    PORTKEY,
+    Cell,
+    Figures,
+    missed,
+    table,
+)
+
+CONTENDERS = {DIRECT: direct, NGINX: nginx, LITELLM: litellm, PORTKEY: portkey, MOSAIC: mosaic}
+MOST_REQUESTS = 200_000
+WARM_UP = 300
+QUESTION = "Which of the three open questions should we answer first, and why? Be brief. " * 4
+
+
+def load(at: Running, *, connections: int, requests: int, seconds: float, streams: bool) -> dict[str, object]:
+    """Send a bounded load to a contender; return what the generator saw."""
+    messages = [{"role": "system", "content": "You are brief."}, {"role": "user", "content": QUESTION}]
+    asked = {
+        "port": at.port,
+        "path": "/v1/chat/completions",
+        "headers": at.headers,
+        "body": {"model": at.model, "messages": messages, "max_tokens": 200} | ({"stream": True} if streams else {}),
+        "expected": "[DONE]" if streams else "canned",
+        "connections": connections,
+        "requests": requests,
+        "seconds": seconds,
+    }
+    command = [sys.executable, str(HERE / "load.py"), json.dumps(asked)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 120, check=False)
+    if done.returncode:
+        raise CannotStart(f"the load generator failed: {done.stderr.strip()[-500:]}")
+    return dict(json.loads(done.stdout))
+
+
+def measured(at: Running, *, connections: int, seconds: float, streams: bool) -> Figures:
+    before = spent(at.pid) if at.pid else None
+    seen = load(at, connections=connections, requests=MOST_REQUESTS, seconds=seconds, streams=streams)
+    after = spent(at.pid) if at.pid else None
+    count = int(str(seen["requests"]))
+    if not count:
+        raise CannotStart(f"it answered nothing: {seen['sample']}")
+    if seen["errors"]:
+        print(f"  {seen['errors']} errors, the first: {seen['sample']}", file=sys.stderr)
+    return Figures(
+        requests=count,
+        errors=int(str(seen["errors"])),
+        requests_per_s=count / float(str(seen["seconds"])),
+        p50_ms=float(str(seen["p50_ms"])),
+        p99_ms=float(str(seen["p99_ms"])),
+        cpu_us=(after.cpu_s - before.cpu_s) / count * 1e6 if before and after else None,
+        memory_mb=after.memory_bytes / 1e6 if after else None,
+    )
+
+
+@contextlib.contextmanager
+def canned_model(scratch: Path) -> Iterator[int]:
+    port = free_port()
+    command = [sys.executable, str(HERE / "canned.py"), str(port)]
+    with running(command, port=port, log=scratch / "canned.log"):
+        yield port
+
+
+def compare(options: argparse.Namespace) -> tuple[dict[Cell, list[Figures]], dict[str, str]]:
+    cells: dict[Cell, list[Figures]] = {}
+    absent: dict[str, str] = {}
+    for number in range(options.rounds):
+        for name in options.only:
+            if name in absent:
+                continue
+            print(f"round {number + 1}: {name}", file=sys.stderr)
+            try:
+                one_round(name, options, cells)
+            except CannotStart as error:
+                absent[name] = str(error)
+                print(f"  absent: {error}", file=sys.stderr)
+    return cells, absent
+
+
+def one_round(name: str, options: argparse.Namespace, cells: dict[Cell, list[Figures]]) -> None:
+    with tempfile.TemporaryDirectory(prefix="mosaic-bench-") as folder:
+        scratch = Path(folder)
+        with canned_model(scratch) as upstream, CONTENDERS[name](upstream, scratch) as at:
+            for streams in options.streams:
+                load(at, connections=8, requests=WARM_UP, seconds=20, streams=streams)
+                for connections in options.connections:
+                    figures = measured(at, connections=connections, seconds=options.seconds, streams=streams)
+                    cells.setdefault((name, streams, connections), []).append(figures)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--connections", default=f"1,{JUDGED_AT},256")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of load for each figure (at most 60)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default=",".join(CONTENDERS), help="contenders, by comma")
+    parser.add_argument("--streams", choices=["no", "yes", "both"], default="both")
+    parser.add_argument("--check", action="store_true", help="exit with status 1 when a goal is missed")
+    options = parser.parse_args()
+    options.connections = [int(count) for count in options.connections.split(",")]
+    options.only = [name for name in CONTENDERS if name.lower() in options.only.lower().split(",")]
+    options.streams = {"no": [False], "yes": [True], "both": [False, True]}[options.streams]
+    options.seconds = min(options.seconds, 60.0)
+    cells, absent = compare(options)
+    print(table(cells))
+    for name, reason in absent.items():
+        print(f"\nabsent: {name}: {reason}")
+    wrong, unjudged = missed(cells, absent)
+    print()
+    for line in unjudged:
+        print(f"NOT JUDGED {line}")
+    for line in wrong:
+        print(f"MISSED {line}")
+    sys.exit(1 if wrong and options.check else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""The model door of one process: keys, budgets, routes, cache and guards, wired, started and stopped together."""
+
+import asyncio
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from mosaic.app.sections import GatewaySection
+from mosaic.app.settings import Settings
+from mosaic.app.targets import find_targets
+from mosaic.cache import Cache, MemoryTier
+from mosaic.core.errors import InvalidInput, Unavailable
+from mosaic.cost import Bookkeeper, Budgets, BudgetSettings, Cost, Ledger, PriceBook, Quotas
+from mosaic.events import Bus, Journal
+from mosaic.inference import DoorMetrics, DoorRooms, DoorSettings, Guards, ModelDoor
+from mosaic.observability import get_logger
+from mosaic.providers import ProviderRegistry
+from mosaic.providers.upstream import UpstreamPool, UpstreamTimeouts
+from mosaic.resilience import RetryBudget
+from mosaic.routing import LiveStats, Router, RoutingSettings
+from mosaic.routing.loading import load_routes
+from mosaic.security import Keys
+from mosaic.storage import Database
+
+__all__ = ["ROUTES_FILE", "Door", "read_routes"]
+
+ROUTES_FILE = "routes.yaml"
+_LOOK_AGAIN_S = 1.0
+
+_log = get_logger(__name__)
+
+
+class Door:
+    """What calls of models pass.
+
+    Attributes:
+        model_door: for calls from outside.
+        metrics: what it counts, for Prometheus.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        database: Database,
+        journal: Journal,
+        bus: Bus,
+        providers: ProviderRegistry,
+        cost: Cost,
+    ) -> None:
+        self._home = settings.home
+        self._providers = providers
+        self.keys = Keys(database, journal, bus)
+        books = Bookkeeper(database, journal, BudgetSettings(unpriced=settings.cost.unpriced))
+        self.budgets = Budgets(database, bus, books)
+        self.ledger = Ledger(books)
+        self.quotas = Quotas()
+        self.prices = PriceBook(cost.prices)
+        self.guards = Guards()
+        self.live = LiveStats(is_open=self.guards.is_open)
+        self.upstream = UpstreamPool()
+        self.cache = Cache(MemoryTier(max_bytes=settings.cache.memory_bytes))
+        self.registry = CollectorRegistry()
+        self.metrics = DoorMetrics(self.registry)
+        self._routes_seen: tuple[int, int] | None = None
+        self.router = Router(RoutingSettings(), (), live=self.live)
+        self.model_door = ModelDoor(
+            DoorRooms(
+                providers=providers,
+                router=self.router,
+                live=self.live,
+                guards=self.guards,
+                budgets=self.budgets,
+                quotas=self.quotas,
+                ledger=self.ledger,
+                prices=self.prices,
+                cache=self.cache,
+                upstream=self.upstream,
+                metrics=self.metrics,
+                retries=RetryBudget(),
+                settings=_door_settings(settings.gateway, settings.inference.max_output_tokens),
+            )
+        )
+        self._watching: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Read keys, limits and routes, and follow their changes.
+
+        Raises:
+            InvalidInput: if the routes file is wrong, with every problem in it.
+        """
+        await asyncio.to_thread(self.prices.list.load)
+        self.load_routes()
+        await self.keys.start()
+        await self.budgets.start()
+        self._watching = asyncio.create_task(self._watch(), name="routes")
+
+    def load_routes(self) -> None:
+        """Decide by the routes file and the providers as they are now.
+
+        Raises:
+            InvalidInput: if the file is wrong; what was decided by stays.
+        """
+        self._routes_seen = _seen(self._home / ROUTES_FILE)
+        self.router.replace(read_routes(self._home), find_targets(self._providers, self.prices))
+
+    async def close(self) -> None:
+        """Stop following changes, write what was used, close connections."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        await self.upstream.close()
+        await self.cache.close()
+        await self.keys.close()
+        await self.budgets.close()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            if _seen(self._home / ROUTES_FILE) == self._routes_seen:
+                continue
+            try:
+                self.load_routes()
+                _log.info("the routes were read again")
+            except (InvalidInput, Unavailable) as error:
+                problems = "; ".join(map(str, getattr(error, "problems", ()))) or error.message
+                _log.error("the changed routes are wrong, the old ones stay: %s", problems)
+
+
+def read_routes(home: Path) -> RoutingSettings:
+    """Return the routes of an installation; none when it has no routes file.
+
+    Raises:
+        InvalidInput: naming every problem with file, line and column.
+        Unavailable: if the file cannot be read.
+    """
+    path = home / ROUTES_FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return RoutingSettings()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unavailable(f"{path} cannot be read: {error}.") from None
+    return load_routes(text, str(path))
+
+
+def _seen(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def _door_settings(section: GatewaySection, max_output_tokens: int) -> DoorSettings:
+    return DoorSettings(
+        attempts=section.attempts,
+        max_concurrency=section.max_concurrency,
+        max_output_tokens=max_output_tokens,
+        timeouts=UpstreamTimeouts(
+            connect_s=section.connect_s,
+            first_byte_s=section.first_byte_s,
+            idle_s=section.idle_s,
+            total_s=section.total_s,
+        ),
+    )

@@ -1,0 +1,219 @@
+"""The door for clients that speak a vendor's protocol: `/v1/...` as raw ASGI, because every request pays for it."""
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from mosaic.core.errors import MosaicError, NotFound, PermissionDenied, TimedOut
+from mosaic.gateway.adapting import adapted, stream_error
+from mosaic.gateway.attendance import Attendance, Visit
+from mosaic.gateway.callers import Caller, Callers
+from mosaic.gateway.listing import ModelListing
+from mosaic.gateway.reading import ClientLeft, header, read_body
+from mosaic.gateway.settings import GatewaySettings
+from mosaic.gateway.wires import WireCodec, codec
+from mosaic.inference import Answer, DoorCall, ModelDoor
+from mosaic.observability import get_logger
+from mosaic.providers import Wire
+
+__all__ = ["Gateway"]
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Scope = dict[str, Any]
+Headers = list[tuple[bytes, bytes]]
+
+_log = get_logger(__name__)
+_POSTS: dict[str, Wire] = {
+    "/v1/chat/completions": "openai.chat",
+    "/v1/responses": "openai.responses",
+    "/v1/embeddings": "openai.embeddings",
+    "/v1/messages": "anthropic.messages",
+    "/v1/messages/count_tokens": "anthropic.count_tokens",
+}
+_JSON = (b"content-type", b"application/json")
+_STREAM: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+_SESSION_HEADERS = (b"x-mosaic-session", b"x-session-id", b"session_id")
+
+
+class Gateway:
+    """Answers `/v1/...`: who calls, what is asked, through the model door, back in the client's own grammar.
+
+    Args:
+        door: budget, route, cache, call, record.
+        callers: finds the owner of a key.
+        listing: answers `/v1/models`.
+        settings: bounds.
+    """
+
+    def __init__(
+        self, door: ModelDoor, callers: Callers, listing: ModelListing, settings: GatewaySettings
+    ) -> None:
+        self._door = door
+        self._callers = callers
+        self._listing = listing
+        self._settings = settings
+        self._codecs: dict[str, WireCodec] = {path: codec(wire) for path, wire in _POSTS.items()}
+        self._attendance = Attendance()
+        # Unique without asking the system for random bytes each time: this process's own name, and a count.
+        self._ids = map(f"req_{secrets.token_hex(8)}{{:07x}}".format, itertools.count())
+
+    @property
+    def open_requests(self) -> int:
+        """How many requests are being answered."""
+        return len(self._attendance)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        wire = self._codecs.get(scope["path"])
+        if wire is None or scope["method"] != "POST":
+            await self._answer_rest(scope, send)
+            return
+        request_id = next(self._ids)
+        visit = self._attendance.enter(receive)
+        try:
+            await self._answer(wire, request_id, visit, scope["headers"], send)
+        except ClientLeft:
+            return
+        except asyncio.CancelledError:
+            if not visit.left:
+                raise
+            visit.task.uncancel()
+            if visit.late and not visit.body_read:
+                late = TimedOut("The request's body did not arrive in time.", hint="Send it without pauses.")
+                await _refuse(wire, late, request_id, send)
+        finally:
+            self._attendance.leave(visit)
+
+    async def close(self) -> None:
+        """Stop watching clients."""
+        await self._attendance.close()
+
+    async def _answer(
+        self, wire: WireCodec, request_id: str, visit: Visit, headers: Headers, send: Send
+    ) -> None:
+        settings = self._settings
+        try:
+            caller = self._callers.identify(headers)
+            visit.deadline = monotonic() + settings.body_timeout_s
+            body = await read_body(headers, visit.receive, limit_bytes=settings.max_body_bytes)
+            visit.deadline, visit.body_read = 0.0, True
+            answer = await self._door.open(_call(wire, caller, body, request_id, headers))
+        except MosaicError as error:
+            await _refuse(wire, error, request_id, send)
+        except (ClientLeft, asyncio.CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001  # a door: whatever happens, the client gets an error of its vendor's form
+            _log.exception("a gateway request failed", exc_info=error)
+            await _refuse(wire, _mistake(request_id), request_id, send)
+        else:
+            await self._send(wire, answer, request_id, visit, send)
+
+    async def _send(self, wire: WireCodec, answer: Answer, request_id: str, visit: Visit, send: Send) -> None:
+        headers: Headers = [(b"x-request-id", request_id.encode()), *answer.headers]
+        if answer.chunks is None:
+            body = answer.body
+            headers += (_JSON, (b"content-length", b"%d" % len(body)))
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            visit.deadline = monotonic() + self._settings.stalled_client_s
+            await send({"type": "http.response.body", "body": body})
+            return
+        async with aclosing(answer.chunks) as chunks:
+            await send({"type": "http.response.start", "status": 200, "headers": [*headers, *_STREAM]})
+            try:
+                async for chunk in chunks:
+                    # Waits while the client does not read, and the upstream with it: nothing piles up here.
+                    visit.deadline = monotonic() + self._settings.stalled_client_s
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    visit.deadline = 0.0
+            except Exception as error:  # noqa: BLE001  # a door: the client is told in its own grammar
+                _log.exception("a gateway stream failed", exc_info=error)
+                broken = stream_error(wire, _mistake(request_id))
+                await send({"type": "http.response.body", "body": broken, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _answer_rest(self, scope: Scope, send: Send) -> None:
+        """Answer what is not a call of a model: the list of models, and everything we do not have."""
+        path, method, headers = scope["path"], scope["method"], scope["headers"]
+        anthropic = header(headers, b"anthropic-version") is not None
+        wire = self._codecs["/v1/messages" if anthropic else "/v1/chat/completions"]
+        request_id = next(self._ids)
+        try:
+            caller = self._callers.identify(headers)
+            if method not in ("GET", "HEAD") or not (path == "/v1/models" or path.startswith("/v1/models/")):
+                raise _nothing_here(path, method)
+            body = self._listing.page(caller, path[len("/v1/models/") :], anthropic=anthropic)
+        except MosaicError as error:
+            await _refuse(wire, error, request_id, send)
+            return
+        shown: Headers = [
+            (b"x-request-id", request_id.encode()),
+            _JSON,
+            (b"content-length", b"%d" % len(body)),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": shown})
+        await send({"type": "http.response.body", "body": body})
+
+
+def _call(wire: WireCodec, caller: Caller, body: bytes, request_id: str, headers: Headers) -> DoorCall:
+    peek = wire.peek(body)
+    if not caller.may_use(peek.model):
+        raise PermissionDenied(
+            f"This key may not use the model {peek.model!r}.",
+            hint="Ask for a key whose models include it, or name another model.",
+        )
+    return DoorCall(
+        payer=caller.payer,
+        key=caller.key,
+        codec=wire,
+        body=body,
+        peek=peek,
+        request_id=request_id,
+        adapt=adapted,
+        broken=partial(stream_error, wire),
+        session=_session(headers) or peek.session,
+    )
+
+
+def _session(headers: Headers) -> str | None:
+    for name, value in headers:
+        if name in _SESSION_HEADERS:
+            return value.decode("latin-1")
+    return None
+
+
+def _mistake(request_id: str) -> MosaicError:
+    return MosaicError("The gateway made a mistake.", hint=f"Its log says more, under {request_id}.")
+
+
+def _nothing_here(path: str, method: str) -> MosaicError:
+    if path in _POSTS:
+        return NotFound(f"{path} takes POST, not {method}.")
+    if path.startswith("/v1/responses/"):
+        return NotFound(
+            "Responses are not stored here.",
+            hint="Send the whole conversation as `input` with `store: false`.",
+        )
+    return NotFound(
+        f"The gateway has no {method} {path}.", hint=f"It has GET /v1/models and POST {', '.join(_POSTS)}."
+    )
+
+
+async def _refuse(wire: WireCodec, error: MosaicError, request_id: str, send: Send) -> None:
+    reply = wire.error(error)
+    shown: Headers = [
+        (b"x-request-id", request_id.encode()),
+        *reply.headers,
+        (b"content-length", b"%d" % len(reply.body)),
+    ]
+    await send({"type": "http.response.start", "status": reply.status, "headers": shown})
+    await send({"type": "http.response.body", "body": reply.body})

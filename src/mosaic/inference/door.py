@@ -1,0 +1,147 @@
+"""The model door for calls from outside: quota, route, cache, budget, attempts, record."""
+
+from mosaic.core.errors import MosaicError, Unavailable
+from mosaic.inference.answers import KnownAnswers
+from mosaic.inference.door_call import Answer, DoorCall
+from mosaic.inference.door_rooms import DoorRooms
+from mosaic.inference.failover import fails_over
+from mosaic.inference.pass_through import PassThrough
+from mosaic.inference.passage import Passage
+from mosaic.inference.translation import Translation
+from mosaic.providers import WireSpeaker
+from mosaic.routing import Decision, RouteRequest, Target
+
+__all__ = ["ModelDoor"]
+
+_BYTES_PER_TOKEN = 4
+_OPERATIONS = {
+    "openai.chat": "chat",
+    "openai.responses": "chat",
+    "anthropic.messages": "chat",
+    "openai.embeddings": "embed",
+    "anthropic.count_tokens": "count_tokens",
+}
+
+
+class ModelDoor:
+    """Every call of a model that comes from outside passes here."""
+
+    def __init__(self, rooms: DoorRooms) -> None:
+        self._rooms = rooms
+        self._known = KnownAnswers(rooms)
+        self._pass_through = PassThrough(rooms)
+        self._translation = Translation(rooms)
+
+    async def open(self, call: DoorCall) -> Answer:
+        """Return the answer to a call; a stream's end settles it.
+
+        Raises:
+            LimitExceeded: if a quota is used up, or too many calls are open.
+            BudgetExceeded: if a budget has no room; nothing was sent.
+            NotFound: if no route and no model has the name.
+            Unavailable: if no target can take it now.
+            MosaicError: the last target's error.
+        """
+        rooms = self._rooms
+        quota = rooms.enter(call)
+        try:
+            decision = rooms.router.decide(_asked(call))
+        except BaseException:
+            quota.leave(0)
+            rooms.left()
+            raise
+        passage = Passage(rooms, call, decision, quota)
+        try:
+            return await self._answer(passage, decision)
+        except MosaicError as error:
+            passage.failed(error)
+            raise
+        except BaseException:
+            passage.abandoned()
+            raise
+
+    async def _answer(self, passage: Passage, decision: Decision) -> Answer:
+        if decision.policy.cache_ttl_s and passage.call.codec.name != "anthropic.count_tokens":
+            return await self._known.answer(passage, lambda: self._ask(passage, decision))
+        return await self._ask(passage, decision)
+
+    async def _ask(self, passage: Passage, decision: Decision) -> Answer:
+        """Ask the candidates in order until one answers."""
+        failure: MosaicError | None = None
+        attempts = decision.policy.attempts or self._rooms.settings.attempts
+        for ranked in decision.candidates:
+            target = ranked.target
+            if len(passage.attempts) - passage.skips >= attempts:
+                break
+            if failure is not None and not self._rooms.retries.take():
+                passage.skipped(target, "the retry budget is used up")
+                break
+            refusal = self._rooms.guards.admit(target)
+            if refusal is not None:
+                passage.skipped(target, refusal)
+                continue
+            try:
+                return await self._attempt(passage, target)
+            except MosaicError as error:
+                failure = error
+                if not fails_over(error):
+                    break
+        if failure is not None:
+            raise failure
+        raise _nobody(passage)
+
+    async def _attempt(self, passage: Passage, target: Target) -> Answer:
+        try:
+            await passage.begin(target)
+        except BaseException:
+            self._rooms.guards.unused(target)
+            raise
+        try:
+            return await self._send(passage, target)
+        except MosaicError as error:
+            passage.attempt_failed(error)
+            raise
+        except BaseException:
+            passage.attempt_left()
+            raise
+
+    async def _send(self, passage: Passage, target: Target) -> Answer:
+        call = passage.call
+        provider = passage.provider
+        if isinstance(provider, WireSpeaker):
+            endpoint = provider.endpoint(
+                call.codec.name, target.model or call.peek.model, stream=call.peek.stream
+            )
+            if endpoint is not None:
+                return await self._pass_through.send(passage, endpoint)
+        return await self._translation.send(passage, provider)
+
+
+def _asked(call: DoorCall) -> RouteRequest:
+    peek, payer = call.peek, call.payer
+    metadata = peek.metadata
+    return RouteRequest(
+        kind="ai",
+        name=peek.model,
+        tenant=payer.tenant,
+        project=payer.project,
+        operation=_OPERATIONS[call.codec.name],
+        key_id=payer.key_id,
+        agent=payer.agent,
+        needs=frozenset(peek.needs),
+        input_tokens=peek.n_bytes // _BYTES_PER_TOKEN,
+        max_output_tokens=peek.max_tokens or 0,
+        privacy="strict" if metadata and metadata.get("privacy") == "strict" else "any",
+        attributes=metadata,
+        session=call.session,
+        request_id=call.request_id,
+    )
+
+
+def _nobody(passage: Passage) -> MosaicError:
+    reasons = "; ".join(f"{attempt['target']}: {attempt['skipped']}" for attempt in passage.attempts)
+    return Unavailable(
+        f"No target of {passage.decision.route or passage.call.peek.model!r} takes requests now ({reasons}).",
+        hint="Try again in a moment; `mosaic providers list` says who is in trouble.",
+        retry_after_s=passage.rooms.guards.next_chance_s(passage.decision),
+    )

@@ -1,0 +1,112 @@
+"""What the model door for calls from outside works with."""
+
+from dataclasses import dataclass, field, replace
+
+from mosaic.cache import Cache
+from mosaic.core.errors import LimitExceeded, MosaicError
+from mosaic.cost import Budgets, Ledger, PriceBook, QuotaEntry, Quotas, TokenCost
+from mosaic.inference.door_call import DoorCall
+from mosaic.inference.guards import Guards
+from mosaic.inference.metrics import DoorMetrics
+from mosaic.providers import ModelCapabilities, ProviderRegistry
+from mosaic.providers.upstream import UpstreamPool, UpstreamTimeouts
+from mosaic.resilience import RetryBudget
+from mosaic.routing import LiveStats, RoutePolicy, Router, Target
+
+__all__ = ["DoorRooms", "DoorSettings"]
+
+_BYTES_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class DoorSettings:
+    """How calls from outside are made where their route does not say.
+
+    Attributes:
+        attempts: targets asked at most for one call.
+        max_concurrency: calls at once; more are refused, with a time to try again.
+        max_output_tokens: the answer's limit where the client names none and a budget holds.
+        least_output_tokens: how far that limit may be lowered so that the call still fits a budget.
+        answer_limit_bytes: the largest answer that is not streamed.
+        timeouts: of the phases of one attempt.
+    """
+
+    attempts: int = 3
+    max_concurrency: int = 4_096
+    max_output_tokens: int = 16_384
+    least_output_tokens: int = 256
+    answer_limit_bytes: int = 64_000_000
+    timeouts: UpstreamTimeouts = field(default_factory=UpstreamTimeouts)
+
+
+@dataclass(slots=True)
+class DoorRooms:
+    """The rooms below, and what the door keeps of all calls together."""
+
+    providers: ProviderRegistry
+    router: Router
+    live: LiveStats
+    guards: Guards
+    budgets: Budgets
+    quotas: Quotas
+    ledger: Ledger
+    prices: PriceBook
+    cache: Cache
+    upstream: UpstreamPool
+    metrics: DoorMetrics
+    retries: RetryBudget
+    settings: DoorSettings
+    open_calls: int = 0
+
+    def enter(self, call: DoorCall) -> QuotaEntry:
+        """Let a call in.
+
+        Raises:
+            LimitExceeded: if a quota is used up, or the process has as many calls as it can take.
+        """
+        if self.open_calls >= self.settings.max_concurrency:
+            self.metrics.refusal("overloaded")
+            raise LimitExceeded(
+                f"This gateway answers {self.open_calls} calls already.",
+                hint="Try again in a moment, or raise gateway.max_concurrency.",
+                retry_after_s=1.0,
+            )
+        try:
+            entry = self.quotas.enter(call.payer, call.peek.n_bytes // _BYTES_PER_TOKEN, key=call.key)
+        except MosaicError as error:
+            self.metrics.refusal(error.code)
+            raise
+        self.retries.request()
+        self.open_calls += 1
+        return entry
+
+    def left(self) -> None:
+        """Count a call that was let in as ended."""
+        self.open_calls -= 1
+
+    def capabilities(self, target: Target) -> ModelCapabilities:
+        """Return what a target's model can do."""
+        return self.providers.ai(target.provider).capabilities(target.model or "")
+
+    def price_of(self, target: Target, tenant: str) -> TokenCost | None:
+        """Return what a target's tokens cost; None when nobody knows."""
+        return self.prices.price_of(
+            target.provider, target.model or "", self.capabilities(target), tenant=tenant
+        )
+
+    def most_output(self, target: Target) -> int | None:
+        """Return the most that a target's model writes in one answer; None when unknown."""
+        return self.capabilities(target).max_output_tokens
+
+    def timeouts(self, policy: RoutePolicy) -> UpstreamTimeouts:
+        """Return the timeouts of an attempt under a route's policy."""
+        own = self.settings.timeouts
+        if policy.connect_s is policy.first_byte_s is policy.idle_s is policy.total_s is None:
+            return own
+        return replace(
+            own,
+            connect_s=policy.connect_s or own.connect_s,
+            first_byte_s=policy.first_byte_s or own.first_byte_s,
+            idle_s=policy.idle_s or own.idle_s,
+            total_s=policy.total_s or own.total_s,
+        )

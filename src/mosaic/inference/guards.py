@@ -1,0 +1,118 @@
+"""What stands between a call and a target that is in trouble or busy: its breaker and its credential's rate limit."""
+
+from mosaic.core.errors import MosaicError
+from mosaic.core.values import JsonObject
+from mosaic.resilience import (
+    BreakerSettings,
+    CircuitBreaker,
+    CredentialLimit,
+    MonotonicClock,
+    PredictiveHealth,
+    monotonic,
+)
+from mosaic.routing import Decision, Outcome, Target
+
+__all__ = ["Guards"]
+
+# The target did its part: what went wrong was the request, the caller's limits or the caller's patience.
+_NOT_ITS_FAULT = frozenset(
+    {"invalid_input", "budget_exceeded", "cancelled", "model_refused", "not_found", "unsupported"}
+)
+# The provider asked for less, which is its credential's affair, shared by all of its models.
+_LIMITED = "limit_exceeded"
+_RISKY = 1.0
+
+
+class _Guard:
+    """One target's breaker and outlook, and the limit of the credential it shares."""
+
+    __slots__ = ("breaker", "credential", "health")
+
+    def __init__(
+        self, breaker: CircuitBreaker, credential: CredentialLimit, health: PredictiveHealth
+    ) -> None:
+        self.breaker = breaker
+        self.credential = credential
+        self.health = health
+
+
+class Guards:
+    """The guards of every target that was ever asked. For one event loop."""
+
+    def __init__(self, settings: BreakerSettings | None = None, *, clock: MonotonicClock = monotonic) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._guards: dict[str, _Guard] = {}
+        self._credentials: dict[str, CredentialLimit] = {}
+
+    def is_open(self, target_id: str) -> bool:
+        """Say whether a target's breaker refuses calls now; changes nothing."""
+        guard = self._guards.get(target_id)
+        return guard is not None and guard.breaker.is_open()
+
+    def admit(self, target: Target) -> str | None:
+        """Let a call to a target through and return None, or say why not. `ended` or `unused` must follow."""
+        guard = self._of(target)
+        wait_s = guard.credential.take()
+        if wait_s:
+            return f"its provider's rate limit is used up for {wait_s:.1f} s"
+        if not guard.breaker.admit():
+            guard.credential.leave()
+            return "it failed too often and rests"
+        return None
+
+    def unused(self, target: Target) -> None:
+        """Take back an admission: nothing was sent."""
+        guard = self._of(target)
+        guard.credential.leave()
+        guard.breaker.end(None)
+
+    def ended(self, target: Target, outcome: Outcome, error: MosaicError | None) -> None:
+        """Learn from how an admitted call ended."""
+        guard = self._of(target)
+        code = outcome.error_code
+        limited_until = outcome.retry_at if code == _LIMITED else None
+        guard.credential.leave(retry_at=limited_until)
+        if code == _LIMITED:
+            ok = None if limited_until is not None else False
+        elif code in _NOT_ITS_FAULT or (not outcome.ok and error is None):
+            ok = None
+        else:
+            ok = outcome.ok
+        guard.breaker.end(ok, taken_s=outcome.latency_s, retry_at=outcome.retry_at if ok is False else None)
+        if ok is not None:
+            guard.health.record(ok, outcome.latency_s)
+
+    def next_chance_s(self, decision: Decision) -> float:
+        """Return in how many seconds a target of a decision may take calls again, as far as is known."""
+        waits = []
+        for ranked in decision.candidates:
+            guard = self._of(ranked.target)
+            waits.append(max(guard.credential.wait_s(), guard.breaker.retry_at - self._clock(), 0.0))
+        return round(max(min(waits, default=1.0), 0.1), 1)
+
+    def risky(self, target_id: str) -> bool:
+        """Say whether a target is about to fail, by the trend of its errors and latency."""
+        guard = self._guards.get(target_id)
+        return guard is not None and guard.health.outlook().risk >= _RISKY
+
+    def to_json(self) -> JsonObject:
+        """Return the state of every target that was asked."""
+        return {
+            target_id: {
+                "breaker": guard.breaker.to_json(),
+                "credential": guard.credential.to_json(),
+                "outlook": guard.health.outlook().to_json(),
+            }
+            for target_id, guard in sorted(self._guards.items())
+        }
+
+    def _of(self, target: Target) -> _Guard:
+        guard = self._guards.get(target.id)
+        if guard is None:
+            credential = self._credentials.get(target.provider)
+            if credential is None:
+                credential = self._credentials[target.provider] = CredentialLimit(clock=self._clock)
+            breaker = CircuitBreaker(self._settings, clock=self._clock)
+            guard = self._guards[target.id] = _Guard(breaker, credential, PredictiveHealth(clock=self._clock))
+        return guard

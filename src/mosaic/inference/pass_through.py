@@ -1,0 +1,164 @@
+"""Sends a request to a provider that speaks the client's own protocol: bytes go through, read along the way."""
+
+from collections.abc import AsyncGenerator
+
+from mosaic.core.errors import ContractViolation, MosaicError, Unavailable
+from mosaic.core.values import JsonObject
+from mosaic.inference.door_call import Answer
+from mosaic.inference.door_rooms import DoorRooms
+from mosaic.inference.interfaces import Scanner
+from mosaic.inference.passage import Passage
+from mosaic.inference.telling import told
+from mosaic.providers import Usage, WireEndpoint
+from mosaic.providers.faults import error_for, read_fault, retry_after_s
+from mosaic.providers.upstream import UpstreamResponse
+
+__all__ = ["PassThrough"]
+
+_ERROR_LIMIT_BYTES = 64_000
+_BYTES_PER_TOKEN = 4
+_STREAMED_BYTES_PER_TOKEN = 250  # an event's frame is much larger than the token in it
+
+
+class PassThrough:
+    """Calls of one wire to providers of the same wire."""
+
+    def __init__(self, rooms: DoorRooms) -> None:
+        self._rooms = rooms
+
+    async def send(self, passage: Passage, endpoint: WireEndpoint) -> Answer:
+        """Return the answer of the passage's target.
+
+        Raises:
+            MosaicError: if it did not answer, or its stream began with an error; nothing went to the client.
+        """
+        call, target = passage.call, passage.target
+        stream = call.peek.stream
+        body, added_usage = call.adapt(
+            call.body,
+            call.codec.name,
+            endpoint,
+            asked=call.peek.model,
+            model=target.model or call.peek.model,
+            max_tokens=passage.limit,
+            stream=stream,
+        )
+        response = await self._rooms.upstream.send(
+            endpoint, body, timeouts=self._rooms.timeouts(passage.decision.policy)
+        )
+        try:
+            await _check_status(response, target.provider)
+            streams = stream and _is_event_stream(response)
+            scanner = call.codec.scanner(stream=streams, strip_usage=added_usage)
+            if streams:
+                return await self._stream(passage, response, scanner)
+            return await self._whole(passage, response, scanner)
+        except BaseException:
+            response.close()
+            raise
+
+    async def _whole(self, passage: Passage, response: UpstreamResponse, scanner: Scanner) -> Answer:
+        data = await response.read(self._rooms.settings.answer_limit_bytes)
+        passage.first_byte()
+        scanner.feed(data)
+        seen = scanner.result()
+        if seen.error is not None:
+            raise _said(seen.error, passage)
+        nanos = passage.answered(
+            seen.usage,
+            estimate=_estimate(passage, len(data) // _BYTES_PER_TOKEN),
+            model=seen.model,
+            response_id=seen.response_id,
+            finish_reason=seen.finish_reason,
+        )
+        return Answer(told(passage, nanos), data)
+
+    async def _stream(self, passage: Passage, response: UpstreamResponse, scanner: Scanner) -> Answer:
+        first = b""
+        # Errors that come before any content are another target's chance, whatever status they came with.
+        async for chunk in response:
+            first += scanner.feed(chunk)
+            if (error := scanner.result().error) is not None:
+                raise _said(error, passage)
+            if first:
+                break
+        else:
+            raise Unavailable(
+                f"{passage.target.provider} ended its stream before it said anything.",
+                provider=passage.target.provider,
+                sent=True,
+            )
+        passage.first_byte()
+        return Answer(told(passage, None), chunks=_relay(passage, response, scanner, first))
+
+
+async def _relay(
+    passage: Passage, response: UpstreamResponse, scanner: Scanner, first: bytes
+) -> AsyncGenerator[bytes, None]:
+    """Pass on the rest of a stream; settle however it ends."""
+    failure: MosaicError | None = None
+    try:
+        yield first
+        async for chunk in response:
+            if onward := scanner.feed(chunk):
+                yield onward
+        if rest := scanner.rest():
+            yield rest
+        seen = scanner.result()
+        if seen.error is not None:
+            failure = _said(seen.error, passage)  # the client has it already, in the vendor's words
+        elif not seen.complete:
+            raise Unavailable(
+                f"{passage.target.provider} broke off its answer before the end.",
+                provider=passage.target.provider,
+                sent=True,
+            )
+    except MosaicError as error:
+        failure = error
+        yield passage.call.broken(error)
+    finally:
+        # An answer that is not whole was billed for what was written, which is what we have seen of it.
+        response.close()
+        seen = scanner.result()
+        passage.answered(
+            seen.usage,
+            estimate=_estimate(passage, max(seen.events, seen.n_bytes // _STREAMED_BYTES_PER_TOKEN)),
+            model=seen.model,
+            response_id=seen.response_id,
+            finish_reason=seen.finish_reason,
+            error=failure,
+            cancelled=failure is None and not seen.complete,
+        )
+
+
+def _said(error: JsonObject, passage: Passage) -> MosaicError:
+    provider = passage.target.provider
+    return error_for(read_fault({"error": error}), provider=provider)
+
+
+def _estimate(passage: Passage, output_tokens: int) -> Usage:
+    return Usage(passage.call.peek.n_bytes // _BYTES_PER_TOKEN, output_tokens)
+
+
+async def _check_status(response: UpstreamResponse, provider: str) -> None:
+    if response.status < 300:
+        return
+    if response.status < 400:
+        raise ContractViolation(
+            f"{provider} answered with a redirect ({response.status}).",
+            hint="Set the address to where the API is; redirects are not followed, to keep the key safe.",
+            provider=provider,
+            status=response.status,
+        )
+    body = b""
+    async for chunk in response:
+        body += chunk
+        if len(body) > _ERROR_LIMIT_BYTES:
+            break
+    response.close()
+    wait_s = retry_after_s(response.header_map())
+    raise error_for(read_fault(body), provider=provider, status=response.status, wait_s=wait_s)
+
+
+def _is_event_stream(response: UpstreamResponse) -> bool:
+    return (response.header(b"content-type") or b"").startswith(b"text/event-stream")

@@ -1,0 +1,147 @@
+"""Sends a request to a provider that speaks another protocol: through the canonical messages, both ways."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from mosaic.core.errors import ContractViolation, MosaicError
+from mosaic.inference.door_call import Answer
+from mosaic.inference.door_rooms import DoorRooms
+from mosaic.inference.interfaces import StreamWriter
+from mosaic.inference.passage import Passage
+from mosaic.inference.telling import told
+from mosaic.observability import get_logger
+from mosaic.providers import AiProvider, Delta, ModelRequest, ModelResponse, Usage, estimate_tokens
+
+__all__ = ["Translation"]
+
+_log = get_logger(__name__)
+_BYTES_PER_TOKEN = 4
+
+
+class Translation:
+    """Calls of one wire to providers of any other."""
+
+    def __init__(self, rooms: DoorRooms) -> None:
+        self._rooms = rooms
+
+    async def send(self, passage: Passage, provider: AiProvider) -> Answer:
+        """Return the answer of the passage's target, in the client's protocol.
+
+        Raises:
+            MosaicError: if it did not answer; nothing went to the client.
+        """
+        asked = passage.call.codec.read_request(passage.call.body)
+        request = self._request(passage, asked.request)
+        if passage.call.peek.stream:
+            return await self._stream(passage, provider, request, passage.call.codec.writer(asked))
+        with _foreign_code(passage.target.provider):
+            response = await provider.complete(request, idempotency_key=passage.call.request_id)
+        passage.first_byte()
+        nanos = _settle(passage, response)
+        return Answer(told(passage, nanos), passage.call.codec.write_response(response, asked))
+
+    async def _stream(
+        self, passage: Passage, provider: AiProvider, request: ModelRequest, writer: StreamWriter
+    ) -> Answer:
+        pieces = provider.stream(request, idempotency_key=passage.call.request_id)
+        with _foreign_code(passage.target.provider):
+            first = await anext(pieces, None)
+        if first is None:
+            raise ContractViolation(
+                f"{passage.target.provider} ended its stream without a response.",
+                provider=passage.target.provider,
+            )
+        passage.first_byte()
+        return Answer(told(passage, None), chunks=_written(passage, request, pieces, first, writer))
+
+    def _request(self, passage: Passage, request: ModelRequest) -> ModelRequest:
+        call, policy, settings = passage.call, passage.decision.policy, self._rooms.settings
+        limit = request.max_output_tokens or passage.limit or settings.max_output_tokens
+        known = self._rooms.most_output(passage.target)
+        return replace(
+            request,
+            model=passage.target.model or request.model,
+            max_output_tokens=min(limit, known) if known else limit,
+            timeout_s=policy.total_s or settings.timeouts.total_s,
+            metadata={"agent": call.payer.agent or "*", "path": "", "attempt": "1"},
+        )
+
+
+async def _written(
+    passage: Passage,
+    request: ModelRequest,
+    pieces: AsyncIterator[Delta | ModelResponse],
+    first: Delta | ModelResponse,
+    writer: StreamWriter,
+) -> AsyncGenerator[bytes, None]:
+    """Write the pieces as the client's events; settle however it ends."""
+    response: ModelResponse | None = None
+    failure: MosaicError | None = None
+    written = 0
+    try:
+        yield writer.start()
+        item: Delta | ModelResponse | None = first
+        while isinstance(item, Delta):
+            written += len(item.text)
+            if events := writer.feed(item):
+                yield events
+            with _foreign_code(passage.target.provider):
+                item = await anext(pieces, None)
+        if item is None:
+            raise ContractViolation(
+                f"{passage.target.provider} ended its stream without a response.",
+                provider=passage.target.provider,
+                sent=True,
+            )
+        response = item
+        yield writer.finish(response)
+    except MosaicError as error:
+        failure = error
+        yield writer.fail(error)
+    finally:
+        await _closed(pieces)
+        if response is not None:
+            _settle(passage, response)
+        else:
+            used = Usage(estimate_tokens(request), written // _BYTES_PER_TOKEN + 1)
+            passage.answered(
+                None, estimate=used, model=None, response_id=None, finish_reason=None, error=failure,
+                cancelled=failure is None,
+            )  # fmt: skip
+
+
+def _settle(passage: Passage, response: ModelResponse) -> int | None:
+    return passage.answered(
+        None if response.usage_estimated else response.usage,
+        estimate=response.usage,
+        model=response.model,
+        response_id=response.response_id,
+        finish_reason=response.finish_reason,
+    )
+
+
+async def _closed(pieces: AsyncIterator[Delta | ModelResponse]) -> None:
+    close = getattr(pieces, "aclose", None)
+    if close is not None:
+        with _foreign_code("the provider", quiet=True):
+            await close()
+
+
+@contextmanager
+def _foreign_code(provider: str, *, quiet: bool = False) -> Iterator[None]:
+    """Turn the mistakes of a plugin into an error of ours, so that another target can be asked."""
+    try:
+        yield
+    except (MosaicError, asyncio.CancelledError, GeneratorExit):
+        if not quiet:
+            raise
+    except Exception as error:
+        _log.exception("the provider plugin %s failed", provider)
+        if not quiet:
+            raise ContractViolation(
+                f"The provider plugin {provider!r} failed: {type(error).__name__}.",
+                hint="The log has the details.",
+                provider=provider,
+            ) from error
