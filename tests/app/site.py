@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import uvicorn
 
-from mosaic.api.asgi import create_asgi
 from mosaic.app.build import Application
 from mosaic.app.lifespan import open_application
 from mosaic.app.owner import owner_token
@@ -26,6 +25,7 @@ from mosaic.cli.client import Client, LocalClient
 from mosaic.cli.http_client import HttpClient
 from mosaic.core.context import Actor, Context
 from mosaic.core.values import JsonObject
+from mosaic.doors import create_doors
 from tests.conftest import _postgres_copy
 
 WAIT_S = 60.0
@@ -152,8 +152,10 @@ async def serving(application: Application, *, port: int = 0) -> AsyncIterator[s
     with socket.create_server(("127.0.0.1", port)) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         application.address = address
+        doors = create_doors(application, owner_token=owner_token(application.settings.home))
         config = uvicorn.Config(
-            create_asgi(application, owner_token=owner_token(application.settings.home)),
+            doors,
+            interface="asgi3",
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -172,6 +174,7 @@ async def serving(application: Application, *, port: int = 0) -> AsyncIterator[s
             server.should_exit = True
             async with asyncio.timeout(WAIT_S):
                 await task
+            await doors.close()
 
 
 async def command(

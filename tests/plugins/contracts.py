@@ -103,6 +103,12 @@ def need(vendor: str) -> None:
         pytest.skip(f"{FILES[vendor]} is not at hand (it is kept beside the repository, in shared/contracts)")
 
 
+def schema(vendor: str, name: str) -> dict[str, Any]:
+    """One schema of the vendor's file, as it is."""
+    found: dict[str, Any] = _schemas(vendor)[1][name]
+    return found
+
+
 @cache
 def _document(vendor: str) -> dict[str, Any]:
     need(vendor)

@@ -10,7 +10,7 @@ from mosaic.app.settings import Settings
 from mosaic.app.targets import find_targets
 from mosaic.cache import Cache, MemoryTier
 from mosaic.core.errors import InvalidInput, Unavailable
-from mosaic.cost import Bookkeeper, Budgets, BudgetSettings, Cost, Ledger, PriceBook, Quotas
+from mosaic.cost import Bookkeeper, BudgetLimits, Budgets, BudgetSettings, Cost, Ledger, PriceBook, Quotas
 from mosaic.events import Bus, Journal
 from mosaic.inference import DoorMetrics, DoorRooms, DoorSettings, Guards, ModelDoor
 from mosaic.observability import get_logger
@@ -52,7 +52,8 @@ class Door:
         self._providers = providers
         self.keys = Keys(database, journal, bus)
         books = Bookkeeper(database, journal, BudgetSettings(unpriced=settings.cost.unpriced))
-        self.budgets = Budgets(database, bus, books)
+        self.limits = BudgetLimits(database, journal, bus, books)
+        self.budgets = Budgets(database, journal, bus, books)
         self.ledger = Ledger(books)
         self.quotas = Quotas()
         self.prices = PriceBook(cost.prices)

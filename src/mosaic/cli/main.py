@@ -32,6 +32,7 @@ _COMMANDS = {
     "approvals": ("mosaic.cli.approvals", "List, show and answer what waits for a person."),
     "routes": ("mosaic.cli.routes", "List routes, explain where requests go, check and report on them."),
     "agents": ("mosaic.cli.agents", "Show the agents, their load and their capacity."),
+    "plugins": ("mosaic.cli.plugins", "List, show, check and write provider plugins."),
     "doctor": ("mosaic.cli.doctor", "Say what works here, what does not, and how to fix it."),
 }
 

@@ -109,6 +109,13 @@ class Account:
         return whole - self.free_tokens - self.spent_tokens - moving
 
     @property
+    def has_lease(self) -> bool:
+        """Something of it is leased and free."""
+        return (self.leased_nanos > 0 and self.free_nanos > 0) or (
+            self.leased_tokens > 0 and self.free_tokens > 0
+        )
+
+    @property
     def is_idle(self) -> bool:
         """Nothing of it is leased, held, or spent and not written."""
         moving = self.changed or self.flight is not None or self.leased_nanos or self.leased_tokens

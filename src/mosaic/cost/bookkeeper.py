@@ -22,7 +22,7 @@ from mosaic.storage import Database, SyncTransaction
 
 __all__ = ["Bookkeeper"]
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 Waiter: TypeAlias = "asyncio.Future[None]"
@@ -165,7 +165,7 @@ class Bookkeeper:
             pump.cancel()
             await asyncio.gather(pump, return_exceptions=True)
         if self.behind:
-            _log.error("%d ledger rows could not be written before the end", self.behind)
+            log.error("%d ledger rows could not be written before the end", self.behind)
 
     # The pump
 
@@ -288,7 +288,7 @@ class Bookkeeper:
 
     def _start_anew(self) -> None:
         """Go on as a new holder without leases; what was spent is still written."""
-        _log.warning("the leases of %s were reconciled while it lived; it takes new ones", self._holder)
+        log.warning("the leases of %s were reconciled while it lived; it takes new ones", self._holder)
         with self.lock:
             for account in self._accounts.values():
                 account.lose_lease()
@@ -304,9 +304,9 @@ class Bookkeeper:
         if len(entries) == 1 and entries[0].is_cleaned:
             self.lost_entries += 1
             self._finished += 1
-            _log.error("the ledger row of the call %s was refused: %s", entries[0].call_key, error)
+            log.error("the ledger row of the call %s was refused: %s", entries[0].call_key, error)
             return
-        _log.warning(
+        log.warning(
             "a batch of the ledger was refused (%s); its %d rows are tried alone", error, len(entries)
         )
         self._suspects.extend(entry.cleaned() for entry in entries)

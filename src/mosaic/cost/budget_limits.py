@@ -112,11 +112,9 @@ class BudgetLimits:
             as_spent: count them as spent for good; else they are given back, and what the process had spent and not
                 written is known only to the provider.
         """
-        ended: list[Lease] = []
         async with self._database.transaction() as tx:
-            for lease in await self._lost(tx, ctx):
-                if await self._ends(tx, ctx, lease, as_spent=as_spent):
-                    ended.append(lease)
+            lost = await self._lost(tx, ctx)
+            ended = [lease for lease in lost if await self._ends(tx, ctx, lease, as_spent=as_spent)]
             if ended:
                 shown = [lease.to_json() for lease in ended]
                 await self._note(tx, ctx, "budget.reconciled", {"leases": shown, "as_spent": as_spent})

@@ -123,15 +123,13 @@ class BudgetRepository:
             for budget in budgets
         ]
 
-    async def to_alert(
-        self, tx: Transaction, budgets: Sequence[Budget], moment: datetime
-    ) -> list[RowMapping]:
-        """Return the counters of some budgets' present periods."""
-        places = [(budget.tenant, budget.id, period_name(budget.period, moment)) for budget in budgets]
-        keys = tuple_(spend_period.c.tenant_id, spend_period.c.limit_id, spend_period.c.period)
+    async def counters(self, tx: Transaction, places: Sequence[tuple[str, str, str]]) -> list[RowMapping]:
+        """Return the counters of some budgets' periods, each by tenant, limit and period."""
+        keys = tuple_(spend_period.c.limit_id, spend_period.c.period, spend_period.c.tenant_id)
+        wanted = [(limit, period, tenant) for tenant, limit, period in places]
         found: list[RowMapping] = []
-        for start in range(0, len(places), 200):
-            found += await tx.rows(select(spend_period).where(keys.in_(places[start : start + 200])))
+        for start in range(0, len(wanted), 200):
+            found += await tx.rows(select(spend_period).where(keys.in_(wanted[start : start + 200])))
         return found
 
     async def alerted(self, tx: Transaction, tenant: str, budget_id: str, period: str, percent: int) -> bool:
@@ -161,9 +159,10 @@ class BudgetRepository:
         self, tx: Transaction, tenant: str, moment: datetime, ttl_s: float, *, besides: str | None
     ) -> list[Lease]:
         """Return the leases of a tenant whose process is gone; `besides` lives, whatever its row says."""
+        seen = spend_holder.alias("seen")
         alive = exists().where(spend_holder.c.id == spend_lease.c.holder, self._lives(moment, ttl_s))
         query = (
-            select(spend_lease, spend_limit.c.scope, spend_limit.c.subject, spend_holder.c.beat_at)
+            select(spend_lease, spend_limit.c.scope, spend_limit.c.subject, seen.c.beat_at)
             .join(
                 spend_limit,
                 and_(
@@ -171,7 +170,7 @@ class BudgetRepository:
                     spend_limit.c.id == spend_lease.c.limit_id,
                 ),
             )
-            .outerjoin(spend_holder, spend_holder.c.id == spend_lease.c.holder)
+            .outerjoin(seen, seen.c.id == spend_lease.c.holder)
             .where(~alive, spend_lease.c.holder != (besides or ""), spend_lease.c.tenant_id == tenant)
             .order_by(spend_lease.c.limit_id, spend_lease.c.period, spend_lease.c.holder)
         )

@@ -13,8 +13,9 @@ from mosaic.cost.bookkeeper import Bookkeeper
 from mosaic.cost.budget_repository import BudgetRepository
 from mosaic.cost.limits import Budget, period_end, period_name
 from mosaic.cost.payer import Hold, Payer
+from mosaic.cost.upkeep import Upkeep
 from mosaic.cost.watch import Watch
-from mosaic.events import Bus
+from mosaic.events import Bus, Journal
 from mosaic.storage import Database
 
 __all__ = ["LIMITS_CHANGED", "RECALL", "Budgets"]
@@ -50,6 +51,7 @@ class Budgets:
     def __init__(
         self,
         database: Database,
+        journal: Journal,
         bus: Bus,
         books: Bookkeeper,
         *,
@@ -70,28 +72,35 @@ class Budgets:
         self._revision = -1
         self._recalled_at = 0.0
         self._lock = books.lock
-        self._watch = Watch(
-            bus,
-            self.maintain,
-            topics=(LIMITS_CHANGED, RECALL),
-            every_s=self._settings.refresh_s,
-            name="budgets",
+        self._upkeep = Upkeep(database, journal, books, self._rows, clock=clock)
+        every_s = self._settings.refresh_s
+        self._watches = (
+            Watch(bus, self.maintain, topics=(LIMITS_CHANGED,), every_s=every_s, name="budgets"),
+            Watch(bus, self._recalled, topics=(RECALL,), every_s=60.0, name="recalled budgets"),
         )
 
     async def start(self) -> None:
         """Read the limits, and follow their changes until `close`."""
         await self.refresh()
-        self._watch.start()
+        for watch in self._watches:
+            watch.start()
 
     async def close(self) -> None:
         """Give back what is not used; what calls still hold counts as spent, since it may be billed."""
-        await self._watch.stop()
+        for watch in self._watches:
+            await watch.stop()
         with self._lock:
             for account in self._books.accounts():
                 account.spend_held()
                 account.returns = True
                 self._books.change(account)
         await self._books.close()
+        await self._upkeep.alert()
+
+    @property
+    def nodes(self) -> int:
+        """How many processes hold leases and live: among so many are quotas shared (`Quotas.divide`)."""
+        return self._upkeep.nodes
 
     # The path of a call
 
@@ -121,13 +130,9 @@ class Budgets:
             if self._revision < 0:
                 return None
             chain = self._chain(payer)
-        accounts = chain.accounts
         if self._books.is_full:
-            raise Unavailable(
-                "What calls use cannot be written down at the moment; no more are let in.",
-                hint="See whether the database answers.",
-                retry_after_s=1.0,
-            )
+            raise _behind()
+        accounts = chain.accounts
         if not accounts:
             return Hold((), nanos or 0, tokens)
         amount = nanos if nanos is not None else self._unpriced(accounts)
@@ -135,19 +140,24 @@ class Budgets:
         if moment >= self._books.valid_until:
             return None
         with self._lock:
-            for account in accounts:
-                if account.free_nanos < amount or account.free_tokens < tokens:
-                    if moment < account.refused_until and account.refuses(amount, tokens):
-                        raise account.refusal(amount, tokens, payer)
-                    return None
-            for account in accounts:
-                account.free_nanos -= amount
-                account.free_tokens -= tokens
-                account.used_at = moment
-                if account.free_nanos < account.low_nanos or account.free_tokens < account.low_tokens:
-                    if not account.changed:
-                        self._books.change(account)
-        return Hold(accounts, amount, tokens)
+            return self._take(payer, accounts, amount, tokens, moment)
+
+    def _take(
+        self, payer: Payer, accounts: tuple[Account, ...], nanos: int, tokens: int, moment: float
+    ) -> Hold | None:
+        for account in accounts:
+            if account.free_nanos < nanos or account.free_tokens < tokens:
+                if moment < account.refused_until and account.refuses(nanos, tokens):
+                    raise account.refusal(nanos, tokens, payer)
+                return None
+        for account in accounts:
+            account.free_nanos -= nanos
+            account.free_tokens -= tokens
+            account.used_at = moment
+            is_low = account.free_nanos < account.low_nanos or account.free_tokens < account.low_tokens
+            if is_low and not account.changed:
+                self._books.change(account)
+        return Hold(accounts, nanos, tokens)
 
     async def hold(self, payer: Payer, nanos: int | None, tokens: int) -> Hold:
         """Do what `try_hold` does, leasing more from the database when this process has too little.
@@ -300,5 +310,21 @@ class Budgets:
             self._limits, self._revision, self._chains = limits, revision, {}
 
     async def maintain(self) -> None:
-        """Read changes, give back what is not used, show that this process lives."""
+        """Read changes, give alerts, give back what is not used, show that this process lives."""
         await self.refresh()
+        await self._upkeep.alert()
+        self._upkeep.give_back(now=self._monotonic(), wall=self._seconds())
+        await self._upkeep.live(now=self._monotonic())
+
+    async def _recalled(self) -> None:
+        # Our own call wakes us, too; what we are short of is not ours to give.
+        if self._monotonic() - self._recalled_at > self._settings.recall_s / 2:
+            await self._upkeep.give_back_scarce()
+
+
+def _behind() -> Unavailable:
+    return Unavailable(
+        "What calls use cannot be written down at the moment; no more are let in.",
+        hint="See whether the database answers.",
+        retry_after_s=1.0,
+    )

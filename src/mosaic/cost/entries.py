@@ -20,9 +20,6 @@ from mosaic.storage import DialectName, Prepared, SyncTransaction
 __all__ = ["EntryWriter", "LedgerEntry", "stored_now"]
 
 _SOURCE = "gateway"
-_LONGEST_KEPT = 200
-_MOST_KEPT = 4_000
-_PLAIN = frozenset({int, float, bool, type(None)})
 _NAMES = [column.name for column in model_call.c]
 _UNSTORABLE = {0: "\N{REPLACEMENT CHARACTER}"} | dict.fromkeys(
     range(0xD800, 0xE000), "\N{REPLACEMENT CHARACTER}"
@@ -128,7 +125,6 @@ class EntryWriter:
 
     def __init__(self, dialect: DialectName, journal: Journal) -> None:
         self._journal = journal
-        self._seen: dict[str, str] = {}
         # One statement for many rows: a step of the database for each row would hand the interpreter's lock to and
         # fro between this thread and a busy event loop.
         self._many = [(rows, Prepared(_insert(dialect, rows), dialect)) for rows in (64, 8, 1)]
@@ -167,29 +163,12 @@ class EntryWriter:
                 tx.run(prepared, chunks)
         self._journal.append_in(tx, events)
 
-    def _masked(self, value: Any) -> Any:
-        """Return a value with secrets masked. Most texts come again and again, so what was found is remembered."""
-        if isinstance(value, str):
-            known = self._seen.get(value)
-            if known is None:
-                known = self._journal.masked(value)
-                if len(value) <= _LONGEST_KEPT:
-                    if len(self._seen) >= _MOST_KEPT:
-                        self._seen.clear()
-                    self._seen[value] = known
-            return known
-        if isinstance(value, dict):
-            return {key: item if type(item) in _PLAIN else self._masked(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [self._masked(item) for item in value]
-        return value
-
     def _event(self, entry: LedgerEntry, at: str) -> PreparedEvent:
         payer, usage, nanos = entry.payer, entry.usage, entry.nanos
         told = {
-            **self._masked(entry.data),
-            "model": self._masked(f"{entry.provider}:{entry.model}"),
-            "agent": self._masked(payer.agent),
+            **entry.data,
+            "model": f"{entry.provider}:{entry.model}",
+            "agent": payer.agent,
             "call": entry.call_key,
             "source": _SOURCE,
             "operation": entry.operation,

@@ -9,7 +9,7 @@ from mosaic.events import Bus
 
 __all__ = ["Watch"]
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class Watch:
@@ -50,6 +50,6 @@ class Watch:
                 try:
                     await self._work()
                 except Unavailable as error:  # what is in memory stays good through an outage
-                    _log.warning("%s could not look at the database: %s", self._name, error)
+                    log.warning("%s could not look at the database: %s", self._name, error)
                 except Exception:  # a worker: whatever it was, it looks again
-                    _log.exception("%s failed; it goes on", self._name)
+                    log.exception("%s failed; it goes on", self._name)

@@ -79,16 +79,14 @@ class Journal:
     def append_in(self, tx: SyncTransaction, events: Sequence[PreparedEvent]) -> None:
         """Write many events of any tenants with the batch of the group committer, and wake followers.
 
-        For a writer that has each event's JSON ready: small, and with every text from outside masked by `masked`.
+        For a writer that has each event's JSON ready, and small; secrets are masked in its text.
         """
         for tenant in {event.tenant for event in events}:
             self._bus.publish_in(tx, events_topic(tenant))
+        text = self._payloads.text
+        batch = PreparedBatch([event._replace(data=text(event.data)) for event in events])
         # With the events of effects, so that the journals of all tenants are taken in one order.
-        tx.defer(self._repository.finish, PreparedBatch(events))
-
-    def masked(self, text: str) -> str:
-        """Return a text with every secret masked, as every event's texts are."""
-        return self._payloads.text(text)
+        tx.defer(self._repository.finish, batch)
 
     async def read(
         self,

@@ -1,7 +1,7 @@
 """What each provider can do, operation by operation: supported, partial or unsupported, and why."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from mosaic.core.values import JsonObject
 from mosaic.providers.interfaces import (
@@ -14,6 +14,7 @@ from mosaic.providers.interfaces import (
     Speaker,
     TokenCounter,
     Transcriber,
+    Wire,
     WireSpeaker,
 )
 from mosaic.providers.manifest import ProviderKind, ProviderManifest, Support
@@ -86,7 +87,9 @@ def _shown_by(provider: Any, operation: str, kind: ProviderKind, manifest: Provi
     if kind == "ai":
         interface = _BY_INTERFACE.get(operation)
         if interface is not None:
-            if isinstance(provider, interface):
+            if isinstance(provider, interface) and (
+                operation != "pass_through" or _speaks(provider, manifest)
+            ):
                 return _YES
             return Support("unsupported", f"the plugin {manifest.id} does not offer it")
         return _shown_by_models(provider, operation, manifest)
@@ -94,6 +97,11 @@ def _shown_by(provider: Any, operation: str, kind: ProviderKind, manifest: Provi
     if any(operation in (f"{name}s", f"{name[:-1]}ies", f"{name}es", name) for name in offered):
         return _YES
     return Support("unsupported", f"the plugin {manifest.id} does not offer it")
+
+
+def _speaks(provider: WireSpeaker, manifest: ProviderManifest) -> bool:
+    model = next(iter(manifest.default_models), "")
+    return any(provider.endpoint(wire, model, stream=False) is not None for wire in get_args(Wire))
 
 
 def _shown_by_models(provider: Any, operation: str, manifest: ProviderManifest) -> Support:

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mosaic.core.clock import Clock, now
 from mosaic.core.errors import MosaicError
@@ -114,6 +114,19 @@ class Router:
         seed = plan.turns if plan.strategy in COUNTING else self._seeds(48)
         plan.turns += 1
         return self._decided(request, matched, plan, at=at, seed=seed)
+
+    def to_warm(self) -> tuple[Target, ...]:
+        """Return the targets that the season wants ready: the one in force, or one that is about to start."""
+        at, settings = self._clock(), self.settings
+        found = season_of(settings, at)
+        for profile in () if found is not None else settings.profiles.values():
+            if season_of(settings, at + timedelta(seconds=profile.warm_before_s)) is profile:
+                found = profile
+                break
+        if found is None:
+            return ()
+        kinds = dict.fromkeys(route.kind for route in settings.routes.values())
+        return tuple(target for kind in kinds for target in self.targets.picked(found.warm, kind))
 
     def explain(self, request: RouteRequest) -> JsonObject:
         """Return where a request would go and why, in JSON and (under `summary`) in sentences; nothing changes.

@@ -24,7 +24,7 @@ _PREFIX = "mk-"
 _SECRET_BYTES = 32
 _SHOWN_CHARACTERS = 10
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 # A key and the moment at which this secret of it ends, in seconds since 1970; infinite when it does not.
 _Known = tuple[VirtualKey, float]
@@ -201,9 +201,9 @@ class Keys:
                 try:
                     await self.refresh()
                 except Unavailable as error:  # what is in memory stays good through an outage
-                    _log.warning("the keys could not be read again: %s", error)
+                    log.warning("the keys could not be read again: %s", error)
                 except Exception:  # a worker: whatever it was, it looks again
-                    _log.exception("the keys could not be read again")
+                    log.exception("the keys could not be read again")
 
     async def _found(self, tx: Transaction, ctx: Context, key_id: str) -> VirtualKey:
         key = await self._rows.get(tx, ctx.tenant, key_id)

@@ -1,0 +1,170 @@
+"""The `/v1` door, as clients meet it."""
+
+import json
+
+import pytest
+
+from mosaic.providers.testing.endpoint import Reply, json_reply
+from tests.gateway.conftest import GatewaySite, chat_stream, message_stream
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_request_of_the_vendors_own_protocol_passes_as_it_is(gateway: GatewaySite) -> None:
+    answer = await gateway.chat("fast", temperature=0.2, strange={"kept": True})
+    assert answer.status_code == 200
+    assert answer.json()["choices"][0]["message"]["content"] == "Hello there"
+    assert answer.headers["x-mosaic-model"] == "openai:gpt-4o"
+    assert answer.headers["x-mosaic-route"] == "fast"
+    sent = gateway.openai.last
+    assert sent.path == "/v1/chat/completions"
+    assert sent.headers["authorization"] == "Bearer sk-upstream-openai"
+    assert sent.json == {
+        "model": "gpt-4o",
+        "messages": [{"role": "user", "content": "hi"}],
+        "temperature": 0.2,
+        "strange": {"kept": True},
+    }
+
+
+async def test_every_call_is_in_the_ledger_with_its_cost(gateway: GatewaySite) -> None:
+    await gateway.chat("fast")
+    (call,) = await gateway.ledger()
+    assert call["model"] == "openai:gpt-4o-2024-08-06"
+    assert (call["input_tokens"], call["output_tokens"]) == (10, 5)
+    assert call["usd"] == pytest.approx((10 * 1.0 + 5 * 10.0) / 1_000_000)
+    assert call["route"] == "fast"
+
+
+async def test_a_stream_passes_with_its_usage_taken_out_again(gateway: GatewaySite) -> None:
+    gateway.openai.will(chat_stream("Hel", "lo"))
+    answer = await gateway.chat("fast", stream=True)
+    events = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line]
+    assert events[-1] == "[DONE]"
+    texts = [json.loads(event)["choices"][0]["delta"].get("content", "") for event in events[:-1]]
+    assert "".join(texts) == "Hello"
+    assert gateway.openai.last.json["stream_options"] == {"include_usage": True}
+    (call,) = await gateway.ledger()
+    assert (call["input_tokens"], call["output_tokens"], call["usage_estimated"]) == (10, 2, False)
+
+
+async def test_a_client_of_the_other_vendor_gets_its_own_protocol(gateway: GatewaySite) -> None:
+    body = {"model": "fast", "max_tokens": 50, "messages": [{"role": "user", "content": "hi"}]}
+    answer = await gateway.post("/v1/messages", body, headers={"anthropic-version": "2023-06-01"})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["content"] == [{"type": "text", "text": "Hello there", "citations": None}]
+    gateway.route("claude", "anthropic.messages")
+    gateway.anthropic.will(message_stream("Hel", "lo"))
+    streamed = await gateway.chat("claude", stream=True)
+    events = [line.removeprefix("data: ") for line in streamed.text.split("\n\n") if line]
+    assert events[-1] == "[DONE]"
+    deltas = [json.loads(event)["choices"][0]["delta"].get("content") or "" for event in events[:-1]]
+    assert "".join(deltas) == "Hello"
+
+
+async def test_a_wrong_key_is_refused_in_the_vendors_form(gateway: GatewaySite) -> None:
+    openai = await gateway.chat(key="mk-wrong")
+    assert (openai.status_code, openai.json()["error"]["code"]) == (401, "invalid_api_key")
+    body = {"model": "fast", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
+    anthropic = await gateway.post("/v1/messages", body, key="mk-wrong")
+    assert (anthropic.status_code, anthropic.json()["error"]["type"]) == (401, "authentication_error")
+    assert not gateway.openai.requests
+
+
+async def test_a_key_may_use_only_its_models(gateway: GatewaySite) -> None:
+    _, key = await gateway.new_key("narrow", models=("cheap*",))
+    refused = await gateway.chat("fast", key=key)
+    assert refused.status_code == 403
+    assert "fast" in refused.json()["error"]["message"]
+
+
+async def test_a_revoked_key_is_worth_nothing(gateway: GatewaySite) -> None:
+    key_id, key = await gateway.new_key("gone")
+    assert (await gateway.chat(key=key)).status_code == 200
+    await gateway.application.model.keys.revoke(gateway.ctx, key_id)
+    assert (await gateway.chat(key=key)).status_code == 401
+
+
+async def test_another_target_answers_when_the_first_is_down(gateway: GatewaySite) -> None:
+    gateway.route("safe", "openai.chat", fallback=["anthropic:claude-sonnet-4-5"])
+    gateway.openai.will(json_reply({"error": {"message": "overloaded"}}, status=503))
+    answer = await gateway.chat("safe")
+    assert answer.status_code == 200
+    assert answer.headers["x-mosaic-model"] == "anthropic:claude-sonnet-4-5"
+    (call,) = await gateway.ledger()
+    assert [attempt.get("error") for attempt in call["attempts"]] == ["unavailable", None]
+    assert call["decision"]["route"] == "safe"
+
+
+async def test_a_wrong_request_is_not_asked_elsewhere(gateway: GatewaySite) -> None:
+    gateway.route("safe", "openai.chat", fallback=["anthropic:claude-sonnet-4-5"])
+    wrong = {"error": {"message": "temperature is too high", "type": "invalid_request_error"}}
+    gateway.openai.will(json_reply(wrong, status=400))
+    answer = await gateway.chat("safe")
+    assert answer.status_code in (400, 422)
+    assert "temperature is too high" in answer.json()["error"]["message"]
+    assert not gateway.anthropic.requests
+
+
+async def test_a_stream_that_breaks_off_says_so_and_is_billed_for_what_came(gateway: GatewaySite) -> None:
+    gateway.openai.will(chat_stream("one ", "two ", then="drop", done=False))
+    answer = await gateway.chat("fast", stream=True)
+    last = answer.text.strip().split("\n\n")[-1]
+    assert "error" in json.loads(last.removeprefix("data: "))
+    (call,) = await gateway.ledger()
+    assert call["outcome"] == "unavailable"
+    assert call["usage_estimated"] is True
+    assert call["output_tokens"] >= 2
+
+
+async def test_an_unknown_model_is_named_with_what_is_near(gateway: GatewaySite) -> None:
+    answer = await gateway.chat("fats")
+    assert answer.status_code == 404
+    assert "fast" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"nonsense", b"[]", b'{"model": 5}', b'{"model": "fast"}', b"\xff\xfe"]
+)
+async def test_a_body_that_is_no_request_gets_a_clear_answer(gateway: GatewaySite, body: bytes) -> None:
+    headers = {"authorization": f"Bearer {gateway.key}"}
+    answer = await gateway.client.post(gateway.url + "/v1/chat/completions", content=body, headers=headers)
+    assert answer.status_code in (400, 422)
+    assert answer.json()["error"]["message"]
+
+
+async def test_answers_are_kept_where_the_route_says_so(gateway: GatewaySite) -> None:
+    gateway.route("kept", "openai.chat", cache="5m")
+    first = await gateway.chat("kept")
+    second = await gateway.chat("kept")
+    assert (first.headers["x-mosaic-cache"], second.headers["x-mosaic-cache"]) == ("miss", "hit")
+    assert first.content == second.content
+    assert len(gateway.openai.requests) == 1
+    assert [call["cached"] for call in await gateway.ledger()] == [False, True]
+
+
+async def test_streams_are_kept_too(gateway: GatewaySite) -> None:
+    gateway.route("kept", "openai.chat", cache="5m")
+    gateway.openai.will(chat_stream("Hel", "lo"))
+    first = await gateway.chat("kept", stream=True)
+    second = await gateway.chat("kept", stream=True)
+    assert second.headers["x-mosaic-cache"] == "hit"
+    assert first.content == second.content
+    assert len(gateway.openai.requests) == 1
+
+
+async def test_models_are_listed_in_the_form_of_the_client(gateway: GatewaySite) -> None:
+    headers = {"authorization": f"Bearer {gateway.key}"}
+    openai = (await gateway.client.get(gateway.url + "/v1/models", headers=headers)).json()
+    assert openai["object"] == "list"
+    assert openai["data"][0]["id"] == "fast"
+    headers["anthropic-version"] = "2023-06-01"
+    anthropic = (await gateway.client.get(gateway.url + "/v1/models", headers=headers)).json()
+    assert anthropic["data"][0] | {"type": "model", "id": "fast"} == anthropic["data"][0]
+
+
+async def test_an_upstream_that_talks_nonsense_is_a_failed_target(gateway: GatewaySite) -> None:
+    gateway.route("safe", "openai.chat", fallback=["anthropic:claude-sonnet-4-5"])
+    gateway.openai.will(Reply(raw=b"HTTP/1.1 two hundred\r\n\r\n"))
+    answer = await gateway.chat("safe")
+    assert answer.headers["x-mosaic-model"] == "anthropic:claude-sonnet-4-5"
