@@ -7,6 +7,7 @@ enough HTTP for clients that send a content-length.
 import asyncio
 import json
 import sys
+from typing import cast
 
 import uvloop
 
@@ -53,8 +54,7 @@ class Canned(asyncio.Protocol):
     """One client."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's has another base
         self.loop = asyncio.get_running_loop()
         self.got = b""
         self.open = True

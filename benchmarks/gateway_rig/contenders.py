@@ -17,7 +17,14 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 KEY = "sk-bench-0123456789"
 MODEL = "gpt-4o-mini"
-LITELLM, PORTKEY = "litellm[proxy]", "@portkey-ai/gateway"
+LITELLM = "litellm[proxy]==1.108.7"
+PORTKEY = "@portkey-ai/gateway"
+PORTKEY_PACKAGE = {
+    "private": True,
+    "dependencies": {PORTKEY: "1.15.2"},
+    # With a later one, which its range allows, each of its streams ends in "TypeError: immutable".
+    "overrides": {"@hono/node-server": "1.13.8"},
+}
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,17 @@ def litellm(upstream: int, scratch: Path) -> Iterator[Running]:
         "litellm_settings": {"telemetry": False},
     }
     config.write_text(json.dumps(settings))  # JSON is YAML
-    command = [str(binary), "--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
+    command = [
+        str(binary),
+        "--config",
+        str(config),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--num_workers",
+        "1",
+    ]
     quiet = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "LITELLM_TELEMETRY": "False"}
     environment = {**quiet, "PATH": f"{home / 'bin'}:{os.environ['PATH']}"}
     with running(command, port=port, log=scratch / "litellm.log", env=environment) as pid:
@@ -133,7 +150,8 @@ def portkey(upstream: int, scratch: Path) -> Iterator[Running]:
     script = home / "node_modules" / PORTKEY / "build" / "start-server.js"
     if not script.exists():
         home.mkdir(exist_ok=True)
-        install([npm, "install", "--prefix", str(home), "--no-audit", "--no-fund", "--silent", PORTKEY])
+        (home / "package.json").write_text(json.dumps(PORTKEY_PACKAGE))
+        install([npm, "install", "--prefix", str(home), "--no-audit", "--no-fund", "--silent"])
     port = free_port()
     environment = {"NODE_ENV": "production", "TRUSTED_CUSTOM_HOSTS": "127.0.0.1,localhost"}
     command = [node, str(script), "--headless", f"--port={port}"]

@@ -57,7 +57,12 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(
-    command: Sequence[str], *, port: int, log: Path, env: Mapping[str, str] | None = None, start_s: float = 120
+    command: Sequence[str],
+    *,
+    port: int,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    start_s: float = 120,
 ) -> Iterator[int]:
     """Run `command` until the block ends; yields its process id when it listens on `port`.
 

@@ -48,7 +48,11 @@ def table(cells: dict[Cell, list[Figures]]) -> str:
             f"{'req/s/core':>11}{'MB':>7}{'/ MosAIc':>9}{'errors':>7}"
         )
         for connections in sorted({count for _, kind, count in cells if kind == streams}):
-            at = {name: median(got) for (name, kind, n), got in cells.items() if (kind, n) == (streams, connections)}
+            at = {
+                name: median(got)
+                for (name, kind, n), got in cells.items()
+                if (kind, n) == (streams, connections)
+            }
             lines += [_line(name, connections, figures, at) for name, figures in at.items()]
     return "\n".join(lines)
 
@@ -86,7 +90,9 @@ def missed(cells: dict[Cell, list[Figures]], absent: dict[str, str]) -> tuple[li
         ours, theirs = cpu(MOSAIC, streams), cpu(peer, streams)
         if ours is None or theirs is None:
             who = MOSAIC if ours is None else peer
-            open_.append(f"{kind}, against {peer}: no figures of {who} ({absent.get(who, 'not in this run')})")
+            open_.append(
+                f"{kind}, against {peer}: no figures of {who} ({absent.get(who, 'not in this run')})"
+            )
         elif ours > theirs * share:
             goal = f"{share:.0f}x" if share > 1 else f"1/{1 / share:.0f}"
             wrong.append(f"{kind}: {ours:.0f} us of CPU a request, more than {goal} of {peer}'s {theirs:.0f}")
@@ -95,7 +101,9 @@ def missed(cells: dict[Cell, list[Figures]], absent: dict[str, str]) -> tuple[li
         wrong.append(f"not streaming: {1e6 / ours:.0f} requests a second and core, fewer than 6,000")
     for (name, streams, connections), got in cells.items():
         if name == MOSAIC and any(one.errors for one in got):
-            wrong.append(f"{sum(one.errors for one in got)} errors at {connections} connections, streaming: {streams}")
+            wrong.append(
+                f"{sum(one.errors for one in got)} errors at {connections} connections, streaming: {streams}"
+            )
     if MOSAIC in absent:
         wrong.append(f"MosAIc did not start: {absent[MOSAIC]}")
     return wrong, open_

@@ -61,7 +61,9 @@ async def start(database_url: str, tmp_path: Path, redactor: Redactor) -> AsyncI
             stack.push_async_callback(database.close)
             bus: Bus = open_bus(database)
             stack.push_async_callback(bus.close)
-            journal = Journal(database, bus, redactor=redactor, blobs=FileBlobs(tmp_path / "blobs", durable=False))
+            journal = Journal(
+                database, bus, redactor=redactor, blobs=FileBlobs(tmp_path / "blobs", durable=False)
+            )
             books = Bookkeeper(database, journal, BudgetSettings(**settings))  # type: ignore[arg-type]  # a test's own
             budgets = Budgets(database, journal, bus, books)
             if running:

@@ -1,5 +1,6 @@
 """Several nodes on PostgreSQL: adoption, fencing, hand-over."""
 
+import asyncio
 import signal
 
 import pytest
@@ -7,6 +8,7 @@ import sqlalchemy
 
 from mosaic.core.errors import Fenced
 from mosaic.engine import Engine, ExecutionStatus
+from mosaic.events import NewEvent
 from tests.engine.conftest import SETTINGS, WAIT_S, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)]
@@ -131,3 +133,32 @@ async def test_a_node_that_was_declared_dead_can_commit_nothing(database, journa
         await tx.execute(sqlalchemy.text("SELECT 1"))
     (info,) = await engine.executions(ctx, "r1")
     assert info.status is ExecutionStatus.RUNNING
+
+
+@pytest.mark.requirement("MAOS-44")
+@pytest.mark.parametrize("changes_before", [0, 3], ids=["by the thread", "the short way"])
+async def test_a_change_that_meets_the_declaration_waits_for_it_and_is_not_written(
+    database, journal, bus, ctx, changes_before
+):
+    engine = Engine(database, journal, bus, SETTINGS, on_fenced=lambda _: None)
+    await engine.launch()
+    for number in range(changes_before):
+        await journal.finish_effect(ctx, "r1", f"#before{number}", events=[NewEvent("before", {})])
+    head = await journal.head(ctx)
+    peer = database.sync_engine()
+    with peer.connect() as connection:
+        connection.execute(sqlalchemy.text("UPDATE executor SET dead = true"))
+        late = asyncio.create_task(journal.finish_effect(ctx, "r1", "#late", events=[NewEvent("late", {})]))
+
+        async def waits():
+            async with database.transaction(read_only=True) as tx:
+                return await tx.scalar(sqlalchemy.text("SELECT 1 FROM pg_locks WHERE NOT granted"))
+
+        await until(waits)
+        connection.commit()
+    peer.dispose()
+    with pytest.raises(Fenced):
+        await late
+    assert await journal.head(ctx) == head
+    assert "#late" not in await journal.recorded(ctx, "r1")
+    await engine.shutdown()

@@ -5,13 +5,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import psycopg
 import pytest
 
 from mosaic.events import Bus, LocalBus, PostgresBus, open_bus
-from mosaic.storage import Database
+from mosaic.events.shared_bus import SharedBus
+from mosaic.storage import Database, SyncTransaction
 
 pytestmark = pytest.mark.anyio
 
@@ -142,6 +143,37 @@ async def test_another_process_is_woken_soon(database: Database, bus: Bus, elsew
         assert await waiting.wait(timeout_s=10)
 
 
+async def test_others_hear_of_every_publication_of_many_in_a_row(
+    database: Database, bus: Bus, elsewhere: Bus
+) -> None:
+    await settled(elsewhere, "a")
+    with elsewhere.subscribe("a") as waiting:
+        for _ in range(6):
+            for _ in range(3):
+                await database.committer.commit(lambda tx: bus.publish_in(tx, "a"))
+            # What follows the last one is at least one wake; the ones before may have come with it.
+            assert await waiting.wait(timeout_s=10)
+
+
+async def test_many_publications_in_a_moment_are_few_messages_to_others(database: Database, bus: Bus) -> None:
+    assert isinstance(bus, SharedBus)
+    told: list[str] = []
+    tell = bus._tell
+
+    def counting(tx: SyncTransaction, topics: Sequence[str]) -> None:
+        told.extend(topics)
+        tell(tx, topics)
+
+    bus._tell = counting  # type: ignore[method-assign]  # it still tells
+    bus._quiet_s = 60.0
+    for _ in range(20):
+        await database.committer.commit(lambda tx: bus.publish_in(tx, "a"))
+    await database.committer.commit(lambda tx: bus.publish_in(tx, "b"))
+    assert told == ["a", "b"]
+    await database.committer.close()  # what was to be told later is told now
+    assert told == ["a", "b", "a"]
+
+
 async def test_a_bus_does_not_wake_itself_twice(database: Database, bus: Bus, elsewhere: Bus) -> None:
     await settled(bus, "a")
     await settled(elsewhere, "a")
@@ -204,9 +236,9 @@ async def test_old_notices_are_cleared_away(database: Database, bus: Bus) -> Non
     from mosaic.events.models import bus_notice
 
     async with asyncio.timeout(60):
-        for _ in range(30):
-            for _ in range(100):
-                bus.publish("a")
+        for topic in range(30):
+            for number in range(100):
+                bus.publish(f"a{topic}.{number}")
             await database.committer.commit(lambda tx: None)
     async with database.transaction(read_only=True) as tx:
         assert int(await tx.scalar(select(func.count()).select_from(bus_notice))) < 3000

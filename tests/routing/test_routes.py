@@ -70,6 +70,7 @@ def test_a_direct_name_keeps_to_the_requirements() -> None:
 
 def test_fallbacks_come_last_and_each_target_once() -> None:
     routes = """
+    default_strategy: ordered
     routes:
       r: {targets: [openai:gpt], fallback: [second, ollama:qwen]}
       second: {targets: [openai:gpt, anthropic:claude], fallback: [r, third]}

@@ -12,7 +12,8 @@ from mosaic.routing.conditions import compile_condition
 from mosaic.routing.rules import RuleBook
 from tests.routing.desk import Desk, ask, target
 
-TWO = [target("x:one"), target("x:two"), target("x:three")]
+ABLE = {"capabilities": ["vision"], "compliance": ["a", "b"]}
+TWO = [target("x:one", **ABLE), target("x:two", **ABLE), target("x:three")]
 
 
 def holds(rule: str, **fields: Any) -> bool:

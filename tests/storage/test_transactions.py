@@ -309,3 +309,29 @@ async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None
         async with database.transaction():
             pass
     await database.close()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("setting", ["idle_in_transaction_session_timeout", "transaction_timeout"])
+async def test_a_session_that_the_server_ended_for_idling_may_be_tried_again(
+    database: Database, notes: Table, postgres_server: "psycopg.Connection[object]", setting: str
+) -> None:
+    async def sessions(pid: int) -> int:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
+        return int(str(postgres_server.execute(query, (pid,)).fetchone()[0]))  # type: ignore[index]  # a count is there
+
+    async def idle() -> None:
+        async with database.transaction() as tx:
+            pid = int(await tx.scalar(text("SELECT pg_backend_pid()")))
+            await tx.execute(text(f"SET LOCAL {setting} = '20ms'"))
+            async with asyncio.timeout(20):
+                while await sessions(pid):
+                    await asyncio.sleep(0.01)
+            await tx.execute(insert(notes).values(id=1, text="a"))
+
+    with pytest.raises(Unavailable) as raised:
+        await idle()
+    assert raised.value.retryable
+    async with database.transaction() as tx:  # the pool gives out a session that lives
+        await tx.execute(insert(notes).values(id=2, text="b"))
+    assert await count(database, notes) == 1

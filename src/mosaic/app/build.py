@@ -85,7 +85,9 @@ class Application:
             providers=self.providers,
             cost=self.cost,
         )
-        self.inference = Inference(self.providers, self.cost, make_inference(settings))
+        self.inference = Inference(
+            self.providers, self.cost, make_inference(settings), traffic=self.model.traffic
+        )
         self.agents = AgentRegistry(self.database, self.journal)
         self.conversations = Conversations(self.database, self.journal, self.blobs, redactor=self.redactor)
         self._build_tools()

@@ -12,7 +12,7 @@ from mosaic.cache import Cache, MemoryTier
 from mosaic.core.errors import InvalidInput, Unavailable
 from mosaic.cost import Bookkeeper, BudgetLimits, Budgets, BudgetSettings, Cost, Ledger, PriceBook, Quotas
 from mosaic.events import Bus, Journal
-from mosaic.inference import DoorMetrics, DoorRooms, DoorSettings, Guards, ModelDoor
+from mosaic.inference import DoorMetrics, DoorRooms, DoorSettings, Guards, ModelDoor, Traffic
 from mosaic.observability import get_logger
 from mosaic.providers import ProviderRegistry
 from mosaic.providers.upstream import UpstreamPool, UpstreamTimeouts
@@ -65,6 +65,7 @@ class Door:
         self.metrics = DoorMetrics(self.registry)
         self._routes_seen: tuple[int, int] | None = None
         self.router = Router(RoutingSettings(), (), live=self.live)
+        self.traffic = Traffic(self.router, self.guards)
         self.model_door = ModelDoor(
             DoorRooms(
                 providers=providers,

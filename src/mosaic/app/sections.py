@@ -104,7 +104,8 @@ class ProviderSection(Section):
         None, description="Version -> weight: requests are divided among several versions."
     )
     attributes: dict[str, Any] | None = Field(
-        None, description="What routing may ask about it: region, residency, compliance, local, anything else."
+        None,
+        description="What routing may ask about it: region, residency, compliance, local, anything else.",
     )
     base_url: str | None = None
     timeout_s: Seconds | None = None

@@ -10,25 +10,34 @@ from mosaic.cost.payer import Hold, Payer
 from mosaic.cost.price_book import PriceBook
 from mosaic.cost.prices import PriceList
 from mosaic.cost.quotas import Quota, QuotaEntry, Quotas, QuotaSettings
+from mosaic.cost.savings import CiUsage, Saving, SavingsReport, of_model_calls
 from mosaic.cost.schemas import CostSettings, ModelCall, Reservation, RunCost, TokenPrice
 from mosaic.cost.service import Cost
+from mosaic.cost.tenant_prices import OwnPrice, OwnPrices
 from mosaic.cost.token_cost import TokenCost
+from mosaic.cost.usage import DIMENSIONS, BillPage, Forecast, UsageReports, UsageRow
 
 __all__ = [
+    "DIMENSIONS",
+    "BillPage",
     "Bookkeeper",
     "Budget",
     "BudgetLimits",
     "BudgetSettings",
     "BudgetState",
     "Budgets",
+    "CiUsage",
     "Cost",
     "CostSettings",
+    "Forecast",
     "Hold",
     "Lease",
     "Ledger",
     "LedgerEntry",
     "ModelCall",
     "NewBudget",
+    "OwnPrice",
+    "OwnPrices",
     "Payer",
     "PriceBook",
     "PriceList",
@@ -38,6 +47,11 @@ __all__ = [
     "Quotas",
     "Reservation",
     "RunCost",
+    "Saving",
+    "SavingsReport",
     "TokenCost",
     "TokenPrice",
+    "UsageReports",
+    "UsageRow",
+    "of_model_calls",
 ]

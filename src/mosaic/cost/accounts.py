@@ -234,9 +234,10 @@ class Account:
 
     def renew(self, budget: Budget | None) -> None:
         """Go on under a budget that somebody changed; None when it was removed."""
+        self.refused_until = 0.0
         if budget == self.budget:
             return
-        self.refused_until, self.room = 0.0, Room()
+        self.room = Room()
         if budget is None:
             self.gone = True
             self.lose_lease()

@@ -113,6 +113,7 @@ class BudgetLimits:
                 written is known only to the provider.
         """
         async with self._database.transaction() as tx:
+            await self._rows.changed(tx)
             lost = await self._lost(tx, ctx)
             ended = [lease for lease in lost if await self._ends(tx, ctx, lease, as_spent=as_spent)]
             if ended:

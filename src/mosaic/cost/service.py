@@ -7,6 +7,8 @@ from mosaic.core.context import Context
 from mosaic.core.errors import BudgetExceeded
 from mosaic.core.ids import new_id
 from mosaic.core.money import Money
+from mosaic.cost.budgets import Budgets
+from mosaic.cost.payer import Hold, Payer
 from mosaic.cost.prices import PriceList
 from mosaic.cost.repository import Asked, CostRepository, Refused
 from mosaic.cost.schemas import CostSettings, ModelCall, Reservation, RunCost
@@ -38,6 +40,12 @@ class Cost:
         self._clock = clock
         self._rows = CostRepository(database.dialect)
         self.prices = PriceList(self._settings.prices)
+        self._budgets: Budgets | None = None
+        self._holds: dict[tuple[str, str, str, int], Hold] = {}
+
+    def draw_on(self, budgets: Budgets) -> None:
+        """Have every call fit the budgets above its run, too."""
+        self._budgets = budgets
 
     def price(
         self, provider: str, model: str, usage: Usage, *, capabilities: ModelCapabilities | None = None
@@ -107,6 +115,7 @@ class Cost:
         money: Money | None,
         tokens: int,
         forget_lost: bool = False,
+        agent: str | None = None,
     ) -> Reservation:
         """Set aside the most that the call `key` can cost, before it is sent. One commit, shared with others.
 
@@ -120,9 +129,10 @@ class Cost:
             money: the most the call can cost; None when nobody knows its price.
             tokens: the most tokens it can use.
             forget_lost: give a lost amount back: the provider costs nothing, or answers a repetition for free.
+            agent: who asks, for a budget of its own.
 
         Raises:
-            BudgetExceeded: if the run's budget has no room; `data` says what is left.
+            BudgetExceeded: if the run's budget, or one above it, has no room; `data` says what is left.
         """
         asked = Asked(
             tenant=ctx.tenant,
@@ -142,17 +152,50 @@ class Cost:
         given = await self._database.committer.commit(unit)
         if isinstance(given, Refused):
             raise _exceeded(given, asked)
+        await self._hold_above(ctx, given, agent, money, tokens)
         return given
+
+    async def _hold_above(
+        self, ctx: Context, given: Reservation, agent: str | None, money: Money | None, tokens: int
+    ) -> None:
+        """Hold the amount in the budgets above the run, or give it back to the run and say which has no room."""
+        if self._budgets is None:
+            return
+        payer = Payer(ctx.tenant, ctx.project, given.root_run_id, agent)
+        nanos = money.nanos if money is not None else None
+        try:
+            held = self._budgets.try_hold(payer, nanos, tokens) or await self._budgets.hold(
+                payer, nanos, tokens
+            )
+        except BaseException:
+            self.release_soon(given)
+            raise
+        if held.accounts:
+            self._holds[_place(given)] = held
+
+    def _settle_above(self, reservation: Reservation, call: ModelCall) -> None:
+        held = self._holds.pop(_place(reservation), None)
+        if held is not None and self._budgets is not None:
+            nanos = call.money.nanos if call.money is not None else 0
+            self._budgets.settle(held, nanos, call.usage.total_tokens)
+
+    def _release_above(self, reservation: Reservation) -> None:
+        held = self._holds.pop(_place(reservation), None)
+        if held is not None and self._budgets is not None:
+            self._budgets.release(held)
 
     def settle(self, ctx: Context, reservation: Reservation, call: ModelCall) -> tuple[Write, ...]:
         """Return the writes that replace a reservation by the real cost and enter the call in the ledger.
 
         They belong in the transaction that records the answer.
         """
+        # The answer is here, and so is its bill, whatever becomes of the record.
+        self._settle_above(reservation, call)
         return self._rows.settle(reservation, self._dated(call), ctx.project)
 
     async def settle_now(self, ctx: Context, reservation: Reservation, call: ModelCall) -> None:
         """Settle in a transaction of its own, for an answer that is an error and was billed. Idempotent."""
+        self._settle_above(reservation, call)
         dated = self._dated(call)
         await self._database.committer.commit(
             lambda tx: self._rows.settle_now(tx, reservation, dated, ctx.project)
@@ -160,14 +203,19 @@ class Cost:
 
     async def release(self, reservation: Reservation) -> None:
         """Give back what was set aside for a call that was certainly not billed. Idempotent."""
+        self._release_above(reservation)
         await self._database.committer.commit(lambda tx: self._rows.release(tx, reservation))
 
     def release_soon(self, reservation: Reservation) -> None:
         """Give back without waiting, for a caller that is being cancelled."""
+        self._release_above(reservation)
         self._database.committer.submit(lambda tx: self._rows.release(tx, reservation))
 
     async def leave_unconfirmed(self, reservation: Reservation) -> None:
         """Count the amount as spent for ever: the call may have been billed. Idempotent."""
+        held = self._holds.pop(_place(reservation), None)
+        if held is not None and self._budgets is not None:
+            self._budgets.leave_unconfirmed(held)
 
         def unit(tx: SyncTransaction) -> None:
             self._rows.end(tx, reservation, "unconfirmed")
@@ -186,6 +234,10 @@ class Cost:
 
     def _dated(self, call: ModelCall) -> ModelCall:
         return call if call.occurred_at is not None else replace(call, occurred_at=self._clock())
+
+
+def _place(reservation: Reservation) -> tuple[str, str, str, int]:
+    return (reservation.tenant, reservation.run_id, reservation.key, reservation.turn)
 
 
 def _exceeded(refused: Refused, asked: Asked) -> BudgetExceeded:

@@ -70,7 +70,7 @@ class SharedBus(LocalBus):
             untold = self._untold
         if is_first:
             try:
-                # It runs in this thread, so after this batch: whoever is told then finds what it wrote.
+                # The committer writes it after this batch, never before: whoever is told then finds what it wrote.
                 self._database.committer.submit(lambda tx: self._tell_late(tx, untold), delay_s=self._quiet_s)
             except Unavailable:  # at shutdown
                 with self._told_lock:

@@ -8,6 +8,7 @@ from mosaic.inference.metrics import DoorMetrics
 from mosaic.inference.reference import split_reference
 from mosaic.inference.service import Inference
 from mosaic.inference.settings import InferenceSettings
+from mosaic.inference.traffic import Traffic
 
 __all__ = [
     "Answer",
@@ -19,5 +20,6 @@ __all__ = [
     "Inference",
     "InferenceSettings",
     "ModelDoor",
+    "Traffic",
     "split_reference",
 ]

@@ -18,6 +18,7 @@ from mosaic.cost import Cost, ModelCall, Reservation
 from mosaic.engine import EffectCall, Outcome
 from mosaic.events import NewEvent
 from mosaic.inference.settings import InferenceSettings
+from mosaic.inference.traffic import Traffic
 from mosaic.providers import (
     AiProvider,
     Delta,
@@ -67,7 +68,9 @@ class ModelAttempt:
         cost: Cost,
         settings: InferenceSettings,
         on_delta: Callable[[Delta], None] | None,
+        traffic: Traffic | None = None,
     ) -> None:
+        self._traffic = traffic
         self._site = site
         self._provider = provider
         self._registry = registry
@@ -96,15 +99,22 @@ class ModelAttempt:
             await asyncio.to_thread(self._cost.prices.load)
         reservation = self._reservation = await self._reserve(able)
         self._started = monotonic()
+        seen = self._traffic.observe(f"{self._provider}:{self._request.model}") if self._traffic else None
         try:
             response = await self._send(provider, call.idempotency_key)
         except MosaicError as error:
+            if seen is not None:
+                seen.end(error)
             await self._unanswered(error, able, reservation)
             raise
         except asyncio.CancelledError:
+            if seen is not None:
+                seen.end(left=True)
             if able.idempotent or able.local:
                 self._cost.release_soon(reservation)
             raise
+        if seen is not None:
+            seen.end()
         entry = self._entry(response, able)
         return Outcome(
             response.to_json(),

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mosaic.core.errors import InvalidInput, MosaicError, NotFound
 from mosaic.inference.reference import split_reference
 from mosaic.inference.settings import InferenceSettings
-from mosaic.providers import ProviderHealth, ProviderRegistry
+from mosaic.inference.traffic import ROUTE, Traffic
+from mosaic.providers import ModelCapabilities, ProviderHealth, ProviderRegistry
 
 __all__ = ["ModelChoice"]
 
@@ -20,7 +22,10 @@ _HOW = (
 class ModelChoice:
     """Resolves candidates, and remembers for a moment who was healthy."""
 
-    def __init__(self, registry: ProviderRegistry, settings: InferenceSettings) -> None:
+    def __init__(
+        self, registry: ProviderRegistry, settings: InferenceSettings, traffic: Traffic | None = None
+    ) -> None:
+        self._traffic = traffic
         self._registry = registry
         self._settings = settings
         self._known: dict[tuple[str, str | None], tuple[float, ProviderHealth]] = {}
@@ -29,6 +34,8 @@ class ModelChoice:
         """See `Inference.resolve`."""
         tried: dict[str, ProviderHealth] = {}
         for candidate in self._expanded(candidates):
+            if self._is_route(candidate):
+                return f"{ROUTE}:{candidate.removeprefix(f'{ROUTE}:')}"
             provider, model = split_reference(candidate)
             health = await self._health(provider, model)
             if health.usable and model is None:
@@ -37,6 +44,34 @@ class ModelChoice:
                 return f"{provider}:{model}"
             tried[candidate] = health
         raise _nothing_usable(tried)
+
+    def of_route(self, route: str) -> ModelCapabilities:
+        """Return what every target of a route can do.
+
+        Raises:
+            NotFound: if there is no such route.
+        """
+        traffic = self._traffic
+        if traffic is None or not traffic.has_route(route):
+            raise NotFound(f"There is no route {route!r}.", hint="`mosaic routes list` shows the routes.")
+        able = [
+            self._registry.ai(target.provider).capabilities(target.model or "")
+            for target in traffic.targets_of(route)
+        ]
+        if not able:
+            raise NotFound(f"The route {route!r} leads to no model that can be used.")
+        weakest = min(able, key=lambda one: one.structured_output)
+        return replace(weakest, tools=all(one.tools for one in able), images=all(one.images for one in able))
+
+    def _is_route(self, candidate: str) -> bool:
+        traffic = self._traffic
+        if traffic is None:
+            return False
+        if candidate.startswith(f"{ROUTE}:"):
+            return traffic.has_route(candidate.removeprefix(f"{ROUTE}:"))
+        return (
+            ":" not in candidate and candidate not in self._registry.names() and traffic.has_route(candidate)
+        )
 
     def _expanded(self, candidates: Sequence[str]) -> list[str]:
         expanded: list[str] = []

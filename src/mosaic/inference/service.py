@@ -6,11 +6,13 @@ from dataclasses import replace
 
 from mosaic.core.errors import InvalidInput, MosaicError
 from mosaic.cost import Cost
-from mosaic.engine import Effects, RetryPolicy, Safety
+from mosaic.engine import EffectCall, Effects, Outcome, RetryPolicy, Safety
+from mosaic.events import NewEvent
 from mosaic.inference.call import CallSite, ModelAttempt
 from mosaic.inference.choice import ModelChoice
 from mosaic.inference.reference import split_reference
 from mosaic.inference.settings import InferenceSettings
+from mosaic.inference.traffic import ROUTE, Traffic
 from mosaic.providers import (
     Delta,
     ModelCapabilities,
@@ -31,22 +33,33 @@ _NOT_ITS_FAULT = frozenset({"unauthenticated", "permission_denied", "not_found"}
 
 
 class Inference:
-    """Budget, model, call, record: in this order, for every call."""
+    """Budget, model, call, record: in this order, for every call.
+
+    Attributes:
+        traffic: routes and breakers that are shared with calls from outside; None where there are none.
+    """
 
     def __init__(
-        self, providers: ProviderRegistry, cost: Cost, settings: InferenceSettings | None = None
+        self,
+        providers: ProviderRegistry,
+        cost: Cost,
+        settings: InferenceSettings | None = None,
+        *,
+        traffic: Traffic | None = None,
     ) -> None:
         self._registry = providers
         self._cost = cost
         self._settings = settings or InferenceSettings()
-        self._choice = ModelChoice(providers, self._settings)
+        self.traffic = traffic
+        self._choice = ModelChoice(providers, self._settings, traffic)
 
     async def resolve(self, candidates: Sequence[str] = ()) -> str:
         """Return the first candidate that can be used now, as ``<provider>:<model>``.
 
-        A candidate is ``provider:model``, a provider's id alone (then it chooses its model), or ``default`` for the
-        installation's order of preference, which is also what no candidates mean. The answer depends on keys and
-        on who is reachable, so a handler records it (`Effects.remember`).
+        A candidate is ``provider:model``, a provider's id alone (then it chooses its model), the name of a route, or
+        ``default`` for the installation's order of preference, which is also what no candidates mean. A route is
+        answered as ``route:<name>``. The answer depends on keys and on who is reachable, so a handler records it
+        (`Effects.remember`).
 
         Raises:
             NotFound: if none can be used; the message says why for each, the hint which variables to set.
@@ -62,6 +75,8 @@ class Inference:
             InvalidInput: if the reference is not one.
         """
         provider, name = split_reference(model)
+        if provider == ROUTE and self.traffic is not None:
+            return self._choice.of_route(name or "")
         return self._registry.ai(provider).capabilities(name or "")
 
     async def complete(
@@ -96,9 +111,10 @@ class Inference:
             BudgetExceeded: if the run's budget has no room; nothing was sent.
             MosaicError: the last model's last error, as `AiProvider.complete` names them.
         """
-        candidates = (model,) if isinstance(model, str) else tuple(model)
-        if not candidates:
+        named = (model,) if isinstance(model, str) else tuple(model)
+        if not named:
             raise InvalidInput("No model is named for this call.")
+        candidates = await self._expanded(effects, name, request, named, agent)
         show = _guarded(on_delta)
         for place, reference in enumerate(candidates):
             is_last = place == len(candidates) - 1
@@ -111,6 +127,41 @@ class Inference:
                     raise
                 _log.info("%s cannot answer (%s); trying %s", reference, error.code, candidates[place + 1])
         raise AssertionError("unreachable")
+
+    async def _expanded(
+        self, effects: Effects, name: str, request: ModelRequest, named: Sequence[str], agent: str | None
+    ) -> list[str]:
+        """Return the references with each route replaced by its targets, best first; decided once, and recorded."""
+        found: list[str] = []
+        for place, reference in enumerate(named):
+            provider, route = split_reference(reference)
+            if provider == ROUTE and route is not None and self.traffic is not None:
+                found += await self._routed(
+                    self.traffic, effects, f"{name}/route{place}", request, route, agent
+                )
+            else:
+                found.append(reference)
+        return found
+
+    async def _routed(
+        self,
+        traffic: Traffic,
+        effects: Effects,
+        key: str,
+        request: ModelRequest,
+        route: str,
+        agent: str | None,
+    ) -> list[str]:
+        async def decide(_call: EffectCall) -> Outcome:
+            call = f"{effects.run_id}/{effects.key(key)}"
+            decision = traffic.decide(effects.ctx, route, request=request, agent=agent, call=call)
+            targets = [ranked.target.id for ranked in decision.candidates]
+            return Outcome(targets, events=(NewEvent("model.routed", decision.to_json()),))
+
+        targets = await effects.effect(key, decide, safety=Safety.REPEATABLE)
+        if not isinstance(targets, list):
+            raise TypeError("a route's targets are recorded as a list")
+        return [str(target) for target in targets]
 
     async def _complete_with(
         self,
@@ -138,6 +189,7 @@ class Inference:
                 cost=self._cost,
                 settings=self._settings,
                 on_delta=on_delta,
+                traffic=self.traffic,
             )
             result = await effects.effect(
                 name, made.run, safety=Safety.REPEATABLE, events_on_error=made.failure_events

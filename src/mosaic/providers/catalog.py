@@ -173,8 +173,15 @@ def declared_facts(
     return replace(facts, **entry), price
 
 
-def capabilities_of(facts: ModelFacts) -> ModelCapabilities:
-    """Return what models of these facts can do."""
+@lru_cache(maxsize=4096)
+def capabilities_of(
+    facts: ModelFacts,
+    *,
+    price: DeclaredPrice | None = None,
+    price_source: str | None = None,
+    local: bool = False,
+) -> ModelCapabilities:
+    """Return what models of these facts can do; the rest is as in `ModelCapabilities`."""
     chats = facts.serves == "chat"
     return ModelCapabilities(
         tools=chats and facts.tools,
@@ -187,6 +194,9 @@ def capabilities_of(facts: ModelFacts) -> ModelCapabilities:
         embeddings=facts.serves == "embeddings",
         context_tokens=facts.context_tokens,
         max_output_tokens=facts.max_output_tokens or None,
+        price=price,
+        price_source=price_source,
+        local=local,
     )
 
 

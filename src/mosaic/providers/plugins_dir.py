@@ -6,6 +6,7 @@ one still answers. Compiled code is not cached: a file that changes twice in a s
 """
 
 import hashlib
+import itertools
 import os
 import stat
 import sys
@@ -37,6 +38,7 @@ class FolderSource:
 
     Attributes:
         fingerprint: of every file that can change what it does.
+        package: the name under which its modules were imported; empty before.
     """
 
     folder: Path
@@ -44,6 +46,7 @@ class FolderSource:
     module: str
     fingerprint: str
     origin: Origin = "folder"
+    package: str = ""
     _plugin: ProviderPlugin | None = field(default=None, repr=False)
 
     @property
@@ -55,11 +58,6 @@ class FolderSource:
     def where(self) -> str:
         """The folder."""
         return str(self.folder)
-
-    @property
-    def package(self) -> str:
-        """The name under which its modules are imported."""
-        return f"{_PACKAGE}.{self.id.replace('-', '_')}_{self.fingerprint[:16]}"
 
     def version(self) -> str:
         """Return the version in the manifest."""
@@ -131,7 +129,7 @@ def folder_fingerprint(folder: Path) -> str:
 
 def forget(source: PluginSource) -> None:
     """Drop the modules of a plugin that nobody uses any more, so that reloads do not pile them up."""
-    if isinstance(source, FolderSource):
+    if isinstance(source, FolderSource) and source.package:
         for name in [
             name for name in sys.modules if name == source.package or name.startswith(source.package + ".")
         ]:
@@ -239,6 +237,7 @@ class _FolderFinder(MetaPathFinder):
 
 
 _finder = _FolderFinder()
+_numbers = itertools.count(1)
 
 
 def _import(source: FolderSource, name: str) -> ModuleType:
@@ -247,6 +246,7 @@ def _import(source: FolderSource, name: str) -> ModuleType:
     if _finder not in sys.meta_path:
         sys.meta_path.append(_finder)
         sys.modules[_PACKAGE] = module_from_spec(ModuleSpec(_PACKAGE, None, is_package=True))
+    source.package = f"{_PACKAGE}.{source.id.replace('-', '_')}_{next(_numbers)}"
     _finder.folders[source.package] = source.folder
     try:
         return import_module(f"{source.package}.{name}")

@@ -13,8 +13,8 @@ __all__ = ["LoadForecast", "Scaling"]
 _LEVEL = 0.25
 _TREND = 0.02
 _SEASON = 0.3
-_SPREAD = 0.1
-_OUTLIER = 4.0
+_SPREAD = 0.03
+_OUTLIER = 6.0
 """Deviations, in usual ones, beyond which a value is an anomaly: counted, and only in part believed."""
 
 

@@ -20,7 +20,7 @@ __all__ = ["FEATURES", "LearnedRoutes", "Reward", "features_of", "task_of"]
 
 FEATURES = ("always", "input", "output", "images", "tools", "hour_sin", "hour_cos")
 """What the model sees of a request."""
-CURIOSITY = 0.4
+CURIOSITY = 1.0
 """How much the uncertainty of an estimate counts."""
 MAX_TASKS = 64
 """Kinds of task that a route tells apart; further ones share a model."""

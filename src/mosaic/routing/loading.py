@@ -115,7 +115,9 @@ class _Loader:
             file=self.source.file,
         )
 
-    def complain(self, path: Path, message: str, suggestion: str | None = None, *, offset: int = 0) -> None:
+    def complain(
+        self, path: Path, message: str, suggestion: str | None = None, *, offset: int | None = None
+    ) -> None:
         self.problems.append(self.source.problem(path, message, suggestion, offset=offset))
 
     def default(self, value: Any) -> Mapping[str, str]:

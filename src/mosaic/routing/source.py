@@ -40,14 +40,20 @@ class Source:
     quoted: set[Path] = field(default_factory=set)
 
     def problem(
-        self, path: Path, message: str, suggestion: str | None = None, *, key: bool = False, offset: int = 0
+        self,
+        path: Path,
+        message: str,
+        suggestion: str | None = None,
+        *,
+        key: bool = False,
+        offset: int | None = None,
     ) -> Problem:
         """Return a problem at a place, or at the nearest one around it that is in the file."""
         known: Path = (*path, "#key") if key else path
         while known and known not in self.places:
             known = known[:-1]
         line, column = self.places.get(known, (1, 1))
-        if offset and known == path:
+        if offset is not None and known == path:
             column += offset + (path in self.quoted)
         return Problem(message, shown(path), self.file, line, column, suggestion)
 
@@ -210,18 +216,26 @@ def _missing(error: Any) -> str:
 
 
 def _branch(error: Any) -> list[Any]:
-    """Return the errors of the alternative that was meant: the one whose type fits."""
+    """Return the errors of the alternative that was meant: the one whose kind of value fits."""
+    if error.validator == "anyOf" and all(inner.validator == "required" for inner in error.context):
+        return []
+    fitting = [group for group in _groups(error) if not any(map(_is_of_another_kind, group))]
+    return min(fitting, key=len) if fitting else []
+
+
+def _groups(error: Any) -> list[list[Any]]:
     grouped: dict[int, list[Any]] = {}
     for inner in error.context:
         grouped.setdefault(inner.schema_path[0], []).append(inner)
-    fitting = [
-        group
-        for group in grouped.values()
-        if not any(inner.validator in ("type", "enum", "const") and not inner.path for inner in group)
-    ]
-    if error.validator == "anyOf" and all(inner.validator == "required" for inner in error.context):
-        return []
-    return min(fitting, key=len) if fitting else []
+    return list(grouped.values())
+
+
+def _is_of_another_kind(error: Any) -> bool:
+    if error.path:
+        return False
+    if error.validator in ("oneOf", "anyOf"):
+        return all(any(map(_is_of_another_kind, group)) for group in _groups(error))
+    return error.validator in ("type", "enum", "const")
 
 
 def _words(error: Any) -> tuple[str, str | None]:
@@ -238,7 +252,9 @@ def _words(error: Any) -> tuple[str, str | None]:
         names = " or ".join(f"`{item['required'][0]}`" for item in value if "required" in item)
         return f"one of these is missing here: {names}", None
     if kind in ("oneOf", "pattern", "const"):
-        meaning = error.schema.get("description") or _alternatives(value if kind == "oneOf" else ())
+        around = error.parent.schema if error.parent is not None else {}
+        meaning = error.schema.get("description") or around.get("description")
+        meaning = meaning or _alternatives(value if kind == "oneOf" else ())
         return f"{got} does not fit here: {meaning}", None
     if kind in ("minimum", "maximum"):
         return f"at {'least' if kind == 'minimum' else 'most'} {value}, not {error.instance}", None

@@ -27,8 +27,9 @@ _SQLITE_UNREACHABLE = (
 )
 _PG_CROSSED = ("40P01", "40001")
 _PG_LOCKED = ("55P03", *_PG_CROSSED)
-# Classes 08 connection, 53 resources, 57 operator intervention, 58 system error.
-_PG_UNREACHABLE = ("08", "53", "57", "58", "28", "3D")
+# Classes 08 connection, 53 resources, 57 operator intervention, 58 system error; and 25P03 and 25P04: the server ended
+# a session that idled in its transaction for too long, as one does on a machine that is starved or was suspended.
+_PG_UNREACHABLE = ("08", "53", "57", "58", "28", "3D", "25P03", "25P04")
 _UNIQUE = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_ROWID", "23505")
 _FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

@@ -40,7 +40,8 @@ class _Afterwards:
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call `callback` once the transaction is committed; never if it is not. Its errors are logged.
 
-        It must not wait. In a unit of the group committer it is called in the committer's thread.
+        It must not wait. In a unit of the group committer it is called in the committer's thread or in the unit's
+        event loop.
         """
         self._callbacks.append(callback)
 

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,43 +58,49 @@ class ServedGateway:
         return f"{vendor}:{model}"
 
 
-@pytest.fixture(scope="module")
-def gateway_database(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    with ExitStack() as stack:
-        yield stack.enter_context(database(request, "sqlite", tmp_path_factory.mktemp("gateway")))
-
-
-@pytest.fixture(scope="module")
-async def gateway(
-    gateway_database: str, upstreams: dict[Vendor, Upstream], tmp_path_factory: pytest.TempPathFactory
+@asynccontextmanager
+async def serving_gateway(
+    home: Path, database_url: str, upstreams: dict[Vendor, Upstream], **sections: Any
 ) -> AsyncIterator[ServedGateway]:
     """An installation whose providers are the scripted vendors, served as `mosaic up` serves it."""
-    home: Path = tmp_path_factory.mktemp("home")
     providers: dict[str, Any] = {name: {"base_url": one.base} for name, one in upstreams.items()}
-    settings = settings_of(home, gateway_database, providers=providers)
+    settings = settings_of(home, database_url, providers=providers, **sections)
     async with open_application(settings, execute=True) as application:
         ctx = Context(settings.tenant, settings.project, Actor("user", "owner"))
         _, secret = await application.model.keys.create(ctx, NewKey("clients"))
         doors = create_doors(application, owner_token="no-one-knows-it")
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            server = QuietServer(
-                uvicorn.Config(
-                    doors,
-                    interface="asgi3",
-                    log_config=None,
-                    lifespan="off",
-                    ws="none",
-                    timeout_graceful_shutdown=2,
-                )
+            config = uvicorn.Config(
+                doors,
+                interface="asgi3",
+                log_config=None,
+                lifespan="off",
+                ws="none",
+                timeout_graceful_shutdown=2,
             )
-            serving = asyncio.create_task(server.serve(sockets=[listener]))
-            yield ServedGateway(f"http://127.0.0.1:{listener.getsockname()[1]}", secret)
-            server.should_exit = True
-            async with asyncio.timeout(WAIT_S):
-                await serving
+            server = QuietServer(config)
+            task = asyncio.create_task(server.serve(sockets=[listener]))
+            try:
+                yield ServedGateway(f"http://127.0.0.1:{listener.getsockname()[1]}", secret)
+            finally:
+                server.should_exit = True
+                async with asyncio.timeout(WAIT_S):
+                    await task
         await doors.close()
+
+
+@pytest.fixture(scope="module")
+async def gateway(
+    request: pytest.FixtureRequest,
+    sqlite_template: Path,
+    upstreams: dict[Vendor, Upstream],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[ServedGateway]:
+    """One gateway for the tests of a module."""
+    folder = tmp_path_factory.mktemp("gateway")
+    with database(request, "sqlite", folder) as url:
+        async with serving_gateway(folder / "home", url, upstreams) as gateway:
+            yield gateway
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The adapter for Anthropic."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -24,7 +23,7 @@ from mosaic.providers.credentials import check_secret
 from mosaic.providers.faults import error_for
 from mosaic.providers.http import Answer, ProviderHttp
 from mosaic.providers.interfaces import DeclaredPrice, ModelCapabilities, ModelInfo, ProviderHealth, Wire
-from mosaic.providers.manifest import ProviderManifest, ProviderPlugin
+from mosaic.providers.manifest import Auth, ProviderManifest, ProviderPlugin, RateLimitHeaders, Support
 from mosaic.providers.naming import ToolNames
 
 __all__ = ["AnthropicProvider", "provider"]
@@ -194,7 +193,7 @@ class AnthropicProvider(AnthropicFiles):
         """Return what `model` can do."""
         facts, price = self._facts(model)
         source = _ID if self._official else self._base_url
-        return replace(capabilities_of(facts), price=price, price_source=source)
+        return capabilities_of(facts, price=price, price_source=source)
 
     def _facts(self, model: str) -> tuple[ModelFacts, DeclaredPrice | None]:
         return declared_facts(self._declared, model, model_facts(_ID, model))
@@ -236,7 +235,21 @@ provider = ProviderPlugin(
             "model": "ANTHROPIC_MODEL",
         },
         secrets=("api_key", "auth_token"),
-        default_models=DEFAULT_MODELS["anthropic"],
+        default_models=DEFAULT_MODELS[_ID],
+        auth=(
+            Auth("key", field="api_key", header="x-api-key"),
+            Auth("bearer", field="auth_token", header="authorization", prefix="Bearer"),
+        ),
+        rate_limit=RateLimitHeaders(
+            limit="anthropic-ratelimit-requests-limit",
+            remaining="anthropic-ratelimit-requests-remaining",
+            reset="anthropic-ratelimit-requests-reset",
+            reset_format="iso",
+        ),
+        operations={
+            "embeddings": Support("unsupported", "the vendor has none"),
+            "files": Support("partial", "only files that the vendor itself made can be read back"),
+        },
     ),
     create=_create,
 )

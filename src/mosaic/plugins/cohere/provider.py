@@ -1,7 +1,6 @@
 """The adapter for Cohere."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from urllib.parse import urlencode, urlsplit
 
 from mosaic.core.errors import ContractViolation, MosaicError, Unavailable
@@ -23,7 +22,7 @@ from mosaic.providers.embeddings import EmbeddingRequest, EmbeddingResponse
 from mosaic.providers.faults import error_for
 from mosaic.providers.http import Answer, ProviderHttp
 from mosaic.providers.interfaces import DeclaredPrice, ModelCapabilities, ModelInfo, ProviderHealth
-from mosaic.providers.manifest import ProviderManifest, ProviderPlugin
+from mosaic.providers.manifest import Auth, ProviderManifest, ProviderPlugin, Support
 from mosaic.providers.naming import ToolNames
 
 __all__ = ["CohereProvider", "provider"]
@@ -184,7 +183,7 @@ class CohereProvider(HttpAdapter):
         """Return what `model` can do."""
         facts, price = self._facts(model)
         source = _ID if self._official else self._base_url
-        return replace(capabilities_of(facts), price=price, price_source=source)
+        return capabilities_of(facts, price=price, price_source=source)
 
     def _facts(self, model: str) -> tuple[ModelFacts, DeclaredPrice | None]:
         return declared_facts(self._declared, model, model_facts(_ID, model))
@@ -215,6 +214,12 @@ provider = ProviderPlugin(
         environment={"api_key": "COHERE_API_KEY", "base_url": "COHERE_BASE_URL", "model": "COHERE_MODEL"},
         secrets=("api_key",),
         default_models=DEFAULT_MODELS[_ID],
+        auth=(Auth("bearer", field="api_key", header="authorization", prefix="Bearer"),),
+        operations={
+            "vision": Support("partial", "depends on the model"),
+            "count_tokens": Support("unsupported", "the vendor counts a text's tokens, not a request's"),
+            "pass_through": Support("unsupported", "its own protocol is none that clients speak to us"),
+        },
     ),
     create=_create,
 )

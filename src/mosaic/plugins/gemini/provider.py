@@ -1,7 +1,6 @@
 """The adapter for Google's Gemini API."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from urllib.parse import quote, urlencode, urlsplit
 
 from mosaic.core.errors import ContractViolation, MosaicError, Unavailable
@@ -23,7 +22,7 @@ from mosaic.providers.embeddings import EmbeddingRequest, EmbeddingResponse
 from mosaic.providers.faults import error_for
 from mosaic.providers.http import Answer, ProviderHttp
 from mosaic.providers.interfaces import DeclaredPrice, ModelCapabilities, ModelInfo, ProviderHealth
-from mosaic.providers.manifest import ProviderManifest, ProviderPlugin
+from mosaic.providers.manifest import Auth, ProviderManifest, ProviderPlugin, Support
 from mosaic.providers.naming import ToolNames
 
 __all__ = ["GeminiProvider", "provider"]
@@ -201,7 +200,7 @@ class GeminiProvider(HttpAdapter):
         """Return what `model` can do."""
         facts, price = self._facts(model)
         source = _PRICES if self._official else self._base_url
-        return replace(capabilities_of(facts), price=price, price_source=source)
+        return capabilities_of(facts, price=price, price_source=source)
 
     def _facts(self, model: str) -> tuple[ModelFacts, DeclaredPrice | None]:
         return declared_facts(self._declared, model, model_facts(_ID, model))
@@ -240,6 +239,10 @@ provider = ProviderPlugin(
         },
         secrets=("api_key",),
         default_models=DEFAULT_MODELS[_ID],
+        auth=(Auth("key", field="api_key", header="x-goog-api-key"),),
+        operations={
+            "pass_through": Support("unsupported", "its own protocol is none that clients speak to us"),
+        },
     ),
     create=_create,
 )

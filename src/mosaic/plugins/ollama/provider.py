@@ -1,7 +1,6 @@
 """The adapter for Ollama."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -30,7 +29,7 @@ from mosaic.providers.interfaces import (
     Wire,
     WireEndpoint,
 )
-from mosaic.providers.manifest import ProviderManifest, ProviderPlugin
+from mosaic.providers.manifest import Auth, ProviderManifest, ProviderPlugin, Support
 from mosaic.providers.naming import ToolNames
 
 __all__ = ["OllamaProvider", "address_of", "provider"]
@@ -229,7 +228,7 @@ class OllamaProvider(OllamaStore):
         """Return what `model` can do; one that Ollama only passes on to its cloud is not free."""
         facts, price = self._facts(model)
         local = not model.endswith(("-cloud", ":cloud"))
-        return replace(capabilities_of(facts), price=price, local=local)
+        return capabilities_of(facts, price=price, local=local)
 
     def _facts(self, model: str) -> tuple[ModelFacts, DeclaredPrice | None]:
         return declared_facts(self._declared, model, model_facts(_ID, model.rpartition("/")[2]))
@@ -284,7 +283,12 @@ provider = ProviderPlugin(
             "additionalProperties": False,
         },
         environment={"base_url": "OLLAMA_HOST", "model": "OLLAMA_MODEL"},
-        default_models=DEFAULT_MODELS["ollama"],
+        default_models=DEFAULT_MODELS[_ID],
+        auth=(Auth("none"),),
+        operations={
+            "vision": Support("partial", "depends on the model"),
+            "pass_through": Support("partial", "not where models are configured to run in their own way"),
+        },
     ),
     create=_create,
 )

@@ -1,7 +1,6 @@
 """The adapter for OpenAI and compatible servers."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -36,7 +35,7 @@ from mosaic.providers.interfaces import (
     Wire,
     WireEndpoint,
 )
-from mosaic.providers.manifest import ProviderManifest, ProviderPlugin
+from mosaic.providers.manifest import Auth, ProviderManifest, ProviderPlugin, RateLimitHeaders, Support
 from mosaic.providers.naming import ToolNames
 
 __all__ = ["OpenAiProvider", "provider"]
@@ -244,7 +243,7 @@ class OpenAiProvider(OpenAiEmbeddings, OpenAiAudio, OpenAiModeration, OpenAiFile
         """Return what `model` can do."""
         facts, price = self._facts(model)
         source = _ID if self._official else self._base_url
-        return replace(capabilities_of(facts), price=price, price_source=source)
+        return capabilities_of(facts, price=price, price_source=source)
 
 
 def _whole(pieces: Pieces | Events) -> JsonObject | None:
@@ -291,6 +290,16 @@ provider = ProviderPlugin(
         },
         secrets=("api_key",),
         default_models=DEFAULT_MODELS[_ID],
+        auth=(Auth("bearer", field="api_key", header="authorization", prefix="Bearer"),),
+        rate_limit=RateLimitHeaders(
+            limit="x-ratelimit-limit-requests",
+            remaining="x-ratelimit-remaining-requests",
+            reset="x-ratelimit-reset-requests",
+            reset_format="duration",
+        ),
+        operations={
+            "count_tokens": Support("partial", "only by the responses API, which few other servers know"),
+        },
     ),
     create=_create,
 )

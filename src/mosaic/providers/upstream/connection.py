@@ -244,7 +244,12 @@ class Connection(asyncio.Protocol):
                 self._transport.pause_reading()
                 self._await("idle", inf)  # it is the reader who is slow
             elif not self._reading_paused:
-                self._await("idle", self._loop.time() + self._timeouts.idle_s)
+                # `_await`, written out: this runs for every event of every stream.
+                due = self._loop.time() + self._timeouts.idle_s
+                self._phase = "idle"
+                self._due = due = min(due, self._total_due)
+                if due < self._timer_at:
+                    self._arm(due)
 
     # What the parser says.
 
@@ -328,11 +333,11 @@ class Connection(asyncio.Protocol):
         self._phase = phase
         self._due = due = min(due, self._total_due)
         if due < self._timer_at:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._set_timer(due)
+            self._arm(due)
 
-    def _set_timer(self, due: float) -> None:
+    def _arm(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         # The timer of the last deadline rings before most new ones: it is set again then, not at every call.
         self._timer_at = due if self._call is None else min(due, self._loop.time() + _TICK_S)
         self._timer = self._loop.call_at(self._timer_at, self._ring)
@@ -345,7 +350,7 @@ class Connection(asyncio.Protocol):
         now = self._loop.time()
         if now < self._due:
             if self._due < inf:
-                self._set_timer(self._due)
+                self._arm(self._due)
             return
         call = self._call
         if call is None:
