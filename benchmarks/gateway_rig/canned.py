@@ -59,7 +59,7 @@ class Canned(asyncio.Protocol):
         self.got = b""
         self.open = True
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         self.open = False
 
     def data_received(self, data: bytes) -> None:

@@ -67,7 +67,7 @@ def find_uv() -> str:
 
 
 @contextlib.contextmanager
-def direct(upstream: int, scratch: Path) -> Iterator[Running]:
+def direct(upstream: int, _scratch: Path) -> Iterator[Running]:
     """The canned model itself."""
     yield Running(upstream, None)
 

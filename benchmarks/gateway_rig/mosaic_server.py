@@ -19,7 +19,11 @@ def mosaic(upstream: int, scratch: Path) -> Iterator[Running]:
     """The server of this checkout, in front of the model as the provider `openai`."""
     home, port = scratch / "home", free_port()
     home.mkdir()
-    settings = {"providers": {"openai": {"base_url": f"http://127.0.0.1:{upstream}/v1"}}}
+    price = {"input_usd_per_mtok": 0.15, "output_usd_per_mtok": 0.6}
+    settings = {
+        "providers": {"openai": {"base_url": f"http://127.0.0.1:{upstream}/v1"}},
+        "cost": {"prices": {f"openai:{MODEL}*": price}},
+    }
     (home / "config.json").write_text(json.dumps(settings))
     (home / "routes.yaml").write_text(json.dumps({"routes": {ROUTE: {"targets": [f"openai:{MODEL}"]}}}))
     try:
@@ -46,8 +50,7 @@ async def _key_with_a_budget(home: Path) -> str:
     from mosaic.app.settings import load_settings
     from mosaic.core.context import Actor, Context
     from mosaic.core.redaction import Redactor
-    from mosaic.cost import BudgetLimits, NewBudget
-    from mosaic.cost.bookkeeper import Bookkeeper
+    from mosaic.cost import Bookkeeper, BudgetLimits, NewBudget
     from mosaic.events import Journal, open_bus
     from mosaic.security import Keys, NewKey
     from mosaic.storage import Database, FileBlobs, StorageSettings

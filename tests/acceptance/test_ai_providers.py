@@ -35,7 +35,7 @@ from mosaic.providers.artifacts import generate_artifacts
 from mosaic.providers.xml_answers import complete_xml
 from tests.plugins.test_embeddings import EMBEDDERS, embed_all
 from tests.plugins.test_ollama_store import PULLING
-from tests.plugins.vendors import MODELS, VENDORS, Said, make_provider, reply, stream
+from tests.plugins.vendors import MODEL_OF, VENDORS, Said, make_provider, reply, stream
 from tests.providers.endpoint import Endpoint, Reply, json_reply, line_reply
 
 pytestmark = pytest.mark.anyio
@@ -58,7 +58,7 @@ async def test_the_same_request_is_answered_by_every_vendor_whole_and_in_pieces(
     endpoint: Endpoint, vendor: str
 ):
     provider = make_provider(vendor, endpoint.url)
-    request = ModelRequest(MODELS[vendor], ASK, tools=(TOOL,), timeout_s=10)
+    request = ModelRequest(MODEL_OF[vendor], ASK, tools=(TOOL,), timeout_s=10)
     said = Said("Hello.", calls=(("c1", "files_read", "{}"),))
     endpoint.will(reply(vendor, said))
     whole = await provider.complete(request, idempotency_key="k")

@@ -288,7 +288,7 @@ async def test_an_answer_lost_to_a_timeout_counts_as_spent(inference, effects, e
         await inference.complete(
             effects(),
             "turn1",
-            replace(ASKED, timeout_s=0.3),
+            replace(ASKED, timeout_s=3.0),
             model="openai:dear",
             retry=RetryPolicy(attempts=1),
         )

@@ -16,7 +16,7 @@ from mosaic.providers import (
     ToolDefinition,
     Usage,
 )
-from tests.plugins.vendors import MODELS, VENDORS, Said, make_provider, reply, stream
+from tests.plugins.vendors import MODEL_OF, VENDORS, Said, make_provider, reply, stream
 from tests.providers.endpoint import event_reply, json_reply
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,7 @@ every_vendor = pytest.mark.parametrize("vendor", VENDORS)
 
 def request(vendor, **fields):
     given = {"messages": (Message.of("user", "hi"),), "tools": (TOOL,), "timeout_s": 10}
-    return ModelRequest(MODELS[vendor], **{**given, **fields})
+    return ModelRequest(MODEL_OF[vendor], **{**given, **fields})
 
 
 async def ask(endpoint, vendor, *, streamed, deltas=None, asked=None):

@@ -6,7 +6,7 @@ from mosaic.core.errors import Unsupported
 from mosaic.providers import ModelRequest, TokenCounter
 from tests.plugins import contracts
 from tests.plugins.test_requests import CONVERSATION, SCHEMA, TOOLS
-from tests.plugins.vendors import MODELS, make_provider
+from tests.plugins.vendors import MODEL_OF, make_provider
 from tests.providers.endpoint import json_reply
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,7 @@ async def test_the_vendor_counts_what_would_be_sent(endpoint, vendor):
     provider = make_provider(vendor, endpoint.url)
     assert isinstance(provider, TokenCounter)
     request = ModelRequest(
-        MODELS[vendor],
+        MODEL_OF[vendor],
         CONVERSATION,
         tools=TOOLS,
         output_schema=SCHEMA,

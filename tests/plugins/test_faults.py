@@ -19,7 +19,7 @@ from mosaic.core.errors import (
     Unsupported,
 )
 from mosaic.providers import Message, ModelRequest
-from tests.plugins.vendors import KEY, MODELS, VENDORS, Said, error_body, make_provider, reply, stream
+from tests.plugins.vendors import KEY, MODEL_OF, VENDORS, Said, error_body, make_provider, reply, stream
 from tests.providers.endpoint import Reply, event_reply, json_reply, line_reply, unused_url
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +29,7 @@ both_ways = pytest.mark.parametrize("streamed", [False, True], ids=["whole", "st
 
 
 def request(vendor, **fields):
-    return ModelRequest(MODELS[vendor], (Message.of("user", "hi"),), **{"timeout_s": 10, **fields})
+    return ModelRequest(MODEL_OF[vendor], (Message.of("user", "hi"),), **{"timeout_s": 10, **fields})
 
 
 async def failure(vendor, url, *, streamed=False, timeout_s=10.0) -> MosaicError:

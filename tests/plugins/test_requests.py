@@ -19,7 +19,7 @@ from mosaic.providers import (
     tool_arguments,
 )
 from tests.plugins import contracts
-from tests.plugins.vendors import KEY, MODELS, VENDORS, Said, make_provider, reply, stream
+from tests.plugins.vendors import KEY, MODEL_OF, VENDORS, Said, make_provider, reply, stream
 
 pytestmark = pytest.mark.anyio
 
@@ -69,7 +69,7 @@ async def sent(endpoint, vendor, *, streamed=False, config=None, **fields):
         stream if received.json.get("stream") or ":stream" in received.path else reply
     )(vendor, Said("{}"))
     provider = make_provider(vendor, endpoint.url, **(config or {}))
-    given = {"model": MODELS[vendor], "messages": CONVERSATION, "timeout_s": 10}
+    given = {"model": MODEL_OF[vendor], "messages": CONVERSATION, "timeout_s": 10}
     request = ModelRequest(**{**given, **fields})
     if streamed:
         [item async for item in provider.stream(request, idempotency_key="key-1")]

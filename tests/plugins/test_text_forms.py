@@ -8,11 +8,11 @@ from mosaic.core.errors import ContractViolation, InvalidInput
 from mosaic.providers import Message, ModelRequest
 from mosaic.providers.artifacts import Artifact, generate_artifacts, read_artifacts, with_artifacts
 from mosaic.providers.xml_answers import complete_xml, read_xml, with_xml
-from tests.plugins.vendors import MODELS, Said, make_provider, reply
+from tests.plugins.vendors import MODEL_OF, Said, make_provider, reply
 
 pytestmark = pytest.mark.anyio
 
-ASK = ModelRequest(MODELS["anthropic"], (Message.of("user", "review"),), timeout_s=10)
+ASK = ModelRequest(MODEL_OF["anthropic"], (Message.of("user", "review"),), timeout_s=10)
 
 
 async def asked(endpoint, said, call):

@@ -4,7 +4,7 @@ import pytest
 
 from mosaic.core.errors import MosaicError
 from mosaic.providers import Message, ModelRequest, WireEndpoint, WireSpeaker
-from tests.plugins.vendors import KEY, MODELS, VENDORS, Said, error_body, make_provider, reply
+from tests.plugins.vendors import KEY, MODEL_OF, VENDORS, Said, error_body, make_provider, reply
 from tests.providers.endpoint import json_reply
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 def test_a_wire_goes_to_the_vendors_own_path(vendor, wire, path):
     provider = make_provider(vendor, "http://127.0.0.1:8000")
     assert isinstance(provider, WireSpeaker)
-    found = provider.endpoint(wire, MODELS[vendor], stream=True)
+    found = provider.endpoint(wire, MODEL_OF[vendor], stream=True)
     assert (found.path if found else None) == path
     if found:
         assert found.origin == "http://127.0.0.1:8000"
@@ -79,7 +79,7 @@ def test_what_ollama_is_configured_to_do_is_not_passed_by(config):
 async def test_an_adapter_answers_and_fails_under_the_name_it_is_configured_as(endpoint, vendor):
     provider = make_provider(vendor, endpoint.url)
     provider.name = "mine-eu"
-    request = ModelRequest(MODELS[vendor], (Message.of("user", "hi"),), timeout_s=10)
+    request = ModelRequest(MODEL_OF[vendor], (Message.of("user", "hi"),), timeout_s=10)
     endpoint.will(reply(vendor, Said("x")))
     assert (await provider.complete(request, idempotency_key="k")).provider == "mine-eu"
     endpoint.will(json_reply(error_body(vendor, "no"), status=500))

@@ -10,7 +10,7 @@ from tests.plugins import newer_vendors
 from tests.plugins.said import Said, Then, halves
 from tests.providers.endpoint import Reply, event_reply, json_reply, line_reply
 
-__all__ = ["KEY", "MODELS", "VENDORS", "Said", "error_body", "make_provider", "reply", "stream"]
+__all__ = ["KEY", "MODELS", "MODEL_OF", "VENDORS", "Said", "error_body", "make_provider", "reply", "stream"]
 
 VENDORS = ("openai", "anthropic", "ollama", "responses", "gemini", "cohere")
 """`responses` is the openai plugin, asked in its second way and configured under that name."""
@@ -19,6 +19,11 @@ MODELS = {
     "openai": "gpt-6.1-sol",
     "anthropic": "claude-sonnet-5-5",
     "ollama": "qwen3:8b",
+}
+"""A model of every vendor in its usual way of being asked, by the provider's id."""
+
+MODEL_OF = {
+    **MODELS,
     "responses": "gpt-6.1-sol",
     "gemini": "gemini-4-argon",
     "cohere": "command-a-reasoning-08-2025",

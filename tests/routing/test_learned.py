@@ -2,48 +2,13 @@
 
 import json
 import random
-from collections.abc import Iterator
 
 import pytest
 
 from mosaic.core.errors import InvalidInput
-from mosaic.routing import Decision, LearnedRoutes, LoadForecast, Outcome, RouteRequest, read_history, train
+from mosaic.routing import LearnedRoutes, LoadForecast, Outcome, RouteRequest, read_history, train
 from tests.routing.desk import Desk, ask, target
-
-NAMES = ["x:code", "x:long", "x:small"]
-ROUTE = (
-    "routes: {{r: {{targets: ['x:*'], strategy: round-robin, learned: {learned}, prefer: {{quality: 1}}}}}}"
-)
-
-
-def best(request: RouteRequest) -> str:
-    """Say who answers this request best, which the router is not told."""
-    if request.input_tokens > 20_000:
-        return "x:long"
-    return "x:code" if request.attributes["task"] == "code" else "x:small"
-
-
-def outcome(request: RouteRequest, name: str, chance: random.Random) -> tuple[Outcome, float]:
-    rating = chance.gauss(0.85 if name == best(request) else 0.5, 0.1)
-    return Outcome(True, chance.uniform(0.5, 1.5)), min(max(rating, 0.0), 1.0)
-
-
-def asked(chance: random.Random) -> RouteRequest:
-    tokens = int(10 ** chance.uniform(1.5, 5))
-    return ask(operation="chat", attributes={"task": chance.choice(["code", "chat"])}, input_tokens=tokens)
-
-
-def desk(learned: str) -> Desk:
-    return Desk(ROUTE.format(learned=learned), [target(name) for name in NAMES])
-
-
-def live_through(made: Desk, count: int, chance: random.Random) -> Iterator[tuple[Decision, float]]:
-    for _ in range(count):
-        request = asked(chance)
-        decision = made.router.decide(request)
-        result, rating = outcome(request, decision.target.id, chance)
-        made.router.learn(decision, decision.target, result, rating=rating)
-        yield decision, rating
+from tests.routing.lessons import NAMES, ROUTE, asked, best, desk, live_through, outcome
 
 
 def test_it_learns_whom_to_prefer_from_the_outcomes_alone() -> None:

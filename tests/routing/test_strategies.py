@@ -210,6 +210,22 @@ def test_a_score_is_made_of_its_parts() -> None:
     )
 
 
+def test_beside_what_is_free_the_prices_of_the_others_still_count() -> None:
+    routes = "routes: {r: {targets: ['x:*'], strategy: score, prefer: {cost: 1}}}"
+    models = [
+        target("x:free", local=True),
+        target("x:a", input_nanos_per_token=100),
+        target("x:b", input_nanos_per_token=300),
+    ]
+    ranked = Desk(routes, models).router.decide(ask(input_tokens=1000)).candidates
+    assert [(entry.target.id, round(entry.score, 3)) for entry in ranked] == [
+        ("x:free", 1.0),
+        ("x:a", 0.5),
+        ("x:b", 0.25),
+    ]
+    assert [entry.parts["cost_nanos"] for entry in ranked] == [0.0, 100_000.0, 300_000.0]
+
+
 def test_an_installation_adds_strategies_of_its_own() -> None:
     def last(field: Field) -> list[Ranked]:
         return [field.ranked(at, 0.0, {}) for at in reversed(field.positions)]

@@ -33,7 +33,6 @@ __all__ = [
 
 Scope = Literal["tenant", "project", "run", "agent", "key"]
 Period = Literal["total", "day", "month"]
-_USD = {"ge": 0, "le": 1_000_000_000, "allow_inf_nan": False}
 
 
 class Limits(Body):
@@ -48,7 +47,7 @@ class KeyBudget(Body):
     """A budget of the key's own."""
 
     period: Period = "total"
-    usd: float | None = Field(None, **_USD)
+    usd: float | None = Field(None, ge=0, le=1_000_000_000, allow_inf_nan=False)
     tokens: int | None = Field(None, ge=0, le=2**53)
     alert_at: list[int] | None = Field(None, max_length=20, description="percents")
 
@@ -60,7 +59,9 @@ class CreateKey(Body):
     project: str | None = Field(None, max_length=64)
     models: list[str] = Field([], max_length=200, description="patterns with * and ?; empty admits all")
     routes: list[str] = Field([], max_length=200, description="patterns with * and ?; empty admits all")
-    scopes: list[Literal["chat", "embed", "count_tokens", "models"]] = Field([], description="empty admits all")
+    scopes: list[Literal["chat", "embed", "count_tokens", "models"]] = Field(
+        [], description="empty admits all"
+    )
     expires_at: datetime | None = None
     limits: Limits = Limits()
     budget: KeyBudget | None = None
@@ -78,7 +79,7 @@ class SetBudget(Body):
     scope: Scope
     subject: str | None = Field(None, max_length=500, description="the project, run, agent or key")
     period: Period = "total"
-    usd: float | None = Field(None, **_USD)
+    usd: float | None = Field(None, ge=0, le=1_000_000_000, allow_inf_nan=False)
     tokens: int | None = Field(None, ge=0, le=2**53)
     alert_at: list[int] | None = Field(None, max_length=20, description="percents")
 
@@ -104,7 +105,9 @@ class SetPrice(Body):
 class SavingsFigures(Body):
     """Figures of a month from elsewhere."""
 
-    ci: dict[str, float] | None = Field(None, description="minutes, large_builds, bandwidth_gb and their prices")
+    ci: dict[str, float] | None = Field(
+        None, description="minutes, large_builds, bandwidth_gb and their prices"
+    )
     items: list[dict[str, Any]] = Field([], max_length=1000, description="category, advice, monthly_usd")
 
 
@@ -144,7 +147,9 @@ class BudgetDocument(Document):
     current_period: str
     limit_usd: float | None
     spent_usd: float
-    leased_usd: float = Field(description="taken by processes to spend; counts as spent until they give it back")
+    leased_usd: float = Field(
+        description="taken by processes to spend; counts as spent until they give it back"
+    )
     unconfirmed_usd: float = Field(description="the part of spent_usd whose answer was lost")
     left_usd: float | None
     limit_tokens: int | None

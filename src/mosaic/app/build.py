@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from mosaic.agents import AgentRegistry, AgentRunner, Conversations
 from mosaic.app.door import Door
+from mosaic.app.door_operations import DoorOperations
 from mosaic.app.operations import Operations, Rooms
 from mosaic.app.parts import (
     make_cost,
@@ -25,7 +26,7 @@ from mosaic.app.workplaces import Workplaces
 from mosaic.core.context import Context
 from mosaic.core.errors import Unavailable
 from mosaic.core.redaction import Redactor
-from mosaic.cost import Cost
+from mosaic.cost import Cost, UsageReports
 from mosaic.engine import Engine
 from mosaic.events import Journal, open_bus
 from mosaic.inference import Inference
@@ -104,6 +105,14 @@ class Application:
                 database=self.database,
                 address=lambda: self.address,
             )
+        )
+        self.door_operations = DoorOperations(
+            keys=self.model.keys,
+            limits=self.model.limits,
+            usage=UsageReports(self.database),
+            prices=self.model.prices,
+            own_prices=self.model.own_prices,
+            providers=self.providers,
         )
         self._background: list[asyncio.Task[None]] = []
         self._executes = False

@@ -10,7 +10,17 @@ from mosaic.app.settings import Settings
 from mosaic.app.targets import find_targets
 from mosaic.cache import Cache, MemoryTier
 from mosaic.core.errors import InvalidInput, Unavailable
-from mosaic.cost import Bookkeeper, BudgetLimits, Budgets, BudgetSettings, Cost, Ledger, PriceBook, Quotas
+from mosaic.cost import (
+    Bookkeeper,
+    BudgetLimits,
+    Budgets,
+    BudgetSettings,
+    Cost,
+    Ledger,
+    OwnPrices,
+    PriceBook,
+    Quotas,
+)
 from mosaic.events import Bus, Journal
 from mosaic.inference import DoorMetrics, DoorRooms, DoorSettings, Guards, ModelDoor, Traffic
 from mosaic.observability import get_logger
@@ -53,10 +63,12 @@ class Door:
         self.keys = Keys(database, journal, bus)
         books = Bookkeeper(database, journal, BudgetSettings(unpriced=settings.cost.unpriced))
         self.limits = BudgetLimits(database, journal, bus, books)
-        self.budgets = Budgets(database, journal, bus, books)
-        self.ledger = Ledger(books)
         self.quotas = Quotas()
+        self.budgets = Budgets(database, journal, bus, books, on_nodes=self.quotas.divide)
+        cost.draw_on(self.budgets)
+        self.ledger = Ledger(books)
         self.prices = PriceBook(cost.prices)
+        self.own_prices = OwnPrices(database, journal, bus, self.prices)
         self.guards = Guards()
         self.live = LiveStats(is_open=self.guards.is_open)
         self.upstream = UpstreamPool()
@@ -93,6 +105,7 @@ class Door:
         """
         await asyncio.to_thread(self.prices.list.load)
         self.load_routes()
+        await self.own_prices.start()
         await self.keys.start()
         await self.budgets.start()
         self._watching = asyncio.create_task(self._watch(), name="routes")
@@ -113,6 +126,7 @@ class Door:
             await asyncio.gather(self._watching, return_exceptions=True)
         await self.upstream.close()
         await self.cache.close()
+        await self.own_prices.close()
         await self.keys.close()
         await self.budgets.close()
 

@@ -11,6 +11,7 @@ from mosaic.core.errors import InvalidInput, Problem
 from mosaic.core.money import Money
 from mosaic.core.values import JsonObject
 from mosaic.cost import (
+    CATEGORIES,
     BudgetLimits,
     CiUsage,
     NewBudget,
@@ -119,7 +120,9 @@ class DoorOperations:
         budget = await self._limits.set(ctx, _budget(wanted))
         return await self.budget(ctx, budget.id)
 
-    async def budgets(self, ctx: Context, *, scope: str | None = None, subject: str | None = None) -> JsonObject:
+    async def budgets(
+        self, ctx: Context, *, scope: str | None = None, subject: str | None = None
+    ) -> JsonObject:
         """Return the budgets with what is spent and leased of them in their present periods."""
         states = await self._limits.states(ctx, scope=scope, subject=subject)
         return {"items": [state.to_json() for state in states]}
@@ -154,9 +157,9 @@ class DoorOperations:
         where: JsonObject | None = None,
     ) -> JsonObject:
         """Return usage and cost by some dimensions, dearest first, and the sum of all."""
-        span = {"since": _moment(since, "since"), "until": _moment(until, "until")}
-        rows = await self._usage.usage(ctx, by=by, where=where, **span)
-        total = await self._usage.usage(ctx, where=where, **span) if by else rows
+        start, end = _moment(since, "since"), _moment(until, "until")
+        rows = await self._usage.usage(ctx, by=by, where=where, since=start, until=end)
+        total = await self._usage.usage(ctx, where=where, since=start, until=end) if by else rows
         return {"by": list(by), "items": [row.to_json() for row in rows], "total": total[0].to_json()}
 
     async def cost_forecast(
@@ -200,6 +203,7 @@ class DoorOperations:
                 advice and monthly_usd of what was worked out elsewhere.
         """
         figures = figures or {}
+        await self._own_prices.refresh()
         rows = await self._usage.usage(ctx, by=("provider", "model"))
         moment = self._clock()
         days = max((moment - moment.replace(day=1, hour=0, minute=0, second=0)).total_seconds() / _DAY_S, 1.0)
@@ -210,6 +214,7 @@ class DoorOperations:
 
     async def prices(self, ctx: Context, *, models: Sequence[str] = ()) -> JsonObject:
         """Return the tenant's own prices, and what each of `models` (``provider:model``) costs it now and why."""
+        await self._own_prices.refresh()
         shown = []
         for reference in models:
             provider, _, model = reference.partition(":")
@@ -242,7 +247,9 @@ class DoorOperations:
         return {"model": model, "removed": True}
 
     def _price_of(self, ctx: Context, provider: str, model: str) -> Any:
-        able = self._providers.ai(provider).capabilities(model) if provider in self._providers.names() else None
+        able = (
+            self._providers.ai(provider).capabilities(model) if provider in self._providers.names() else None
+        )
         return self._prices.price_of(provider, model, able, tenant=ctx.tenant)
 
 
@@ -259,24 +266,11 @@ def _budget(wanted: JsonObject) -> NewBudget:
 
 
 def _saving(item: JsonObject, index: int) -> Saving:
-    saving = _figures(_GivenSaving, item, f"items[{index}]")
-    return saving.checked(f"items[{index}]")
-
-
-class _GivenSaving:
-    def __init__(self, *, category: str, advice: str, monthly_usd: float) -> None:
-        self._category, self._advice, self._usd = category, advice, monthly_usd
-
-    def checked(self, path: str) -> Saving:
-        if self._category not in _CATEGORIES:
-            raise InvalidInput(
-                "A saving is wrong.",
-                problems=[Problem(f"must be one of {', '.join(_CATEGORIES)}", path=f"{path}.category")],
-            )
-        return Saving(self._category, self._advice, Money.usd(self._usd))  # type: ignore[arg-type]  # checked above
-
-
-_CATEGORIES = ("compute", "storage", "bandwidth", "api_calls")
+    category, advice, usd = item.get("category"), str(item.get("advice") or ""), item.get("monthly_usd")
+    if category not in CATEGORIES or not advice.strip() or not isinstance(usd, int | float):
+        needed = f"needs a category ({', '.join(CATEGORIES)}), an advice and monthly_usd"
+        raise InvalidInput("A saving is wrong.", problems=[Problem(needed, path=f"items[{index}]")])
+    return Saving(category, advice, Money.usd(usd))
 
 
 def _figures(kind: Any, given: JsonObject, path: str) -> Any:

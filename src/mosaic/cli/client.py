@@ -7,7 +7,7 @@ without the engine; one that runs work launches the engine and thereby becomes t
 import contextlib
 import functools
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,13 +17,106 @@ from mosaic.core.errors import Locked
 from mosaic.core.values import JsonObject, JsonValue
 
 if TYPE_CHECKING:
+    from mosaic.app.door_operations import DoorOperations
     from mosaic.app.operations import Operations
     from mosaic.app.settings import Settings
 
-__all__ = ["Client", "LocalClient", "connect"]
+__all__ = ["Client", "DoorClient", "LocalClient", "connect"]
 
 
-class Client(Protocol):
+class DoorClient(Protocol):
+    """What a command can ask for about the model door; both clients have it, too. See `DoorOperations`."""
+
+    async def create_key(self, wanted: JsonObject) -> JsonObject:
+        """Make a key; the answer has its secret, this once."""
+        ...
+
+    async def keys(self, *, project: str | None = None) -> JsonObject:
+        """Return the keys."""
+        ...
+
+    async def key(self, key_id: str) -> JsonObject:
+        """Return one key with its own budgets."""
+        ...
+
+    async def revoke_key(self, key_id: str) -> JsonObject:
+        """Make a key useless."""
+        ...
+
+    async def rotate_key(self, key_id: str, *, grace_s: float | None = None) -> JsonObject:
+        """Give a key another secret."""
+        ...
+
+    async def set_budget(self, wanted: JsonObject) -> JsonObject:
+        """Set a budget."""
+        ...
+
+    async def budgets(self, *, scope: str | None = None, subject: str | None = None) -> JsonObject:
+        """Return the budgets."""
+        ...
+
+    async def budget(self, budget_id: str) -> JsonObject:
+        """Return one budget."""
+        ...
+
+    async def remove_budget(self, budget_id: str) -> JsonObject:
+        """Remove a budget."""
+        ...
+
+    async def lost_leases(self) -> JsonObject:
+        """Return the leases of processes that are gone."""
+        ...
+
+    async def reconcile_budgets(self, *, as_spent: bool) -> JsonObject:
+        """End the leases of processes that are gone."""
+        ...
+
+    async def usage(
+        self,
+        *,
+        by: Sequence[str] = (),
+        since: str | None = None,
+        until: str | None = None,
+        where: JsonObject | None = None,
+    ) -> JsonObject:
+        """Return usage and cost by some dimensions."""
+        ...
+
+    async def cost_forecast(self, *, period: str = "month", where: JsonObject | None = None) -> JsonObject:
+        """Return what the present day or month will have cost."""
+        ...
+
+    async def bill(
+        self,
+        *,
+        style: str = "jsonl",
+        since: str | None = None,
+        until: str | None = None,
+        where: JsonObject | None = None,
+        cursor: str | None = None,
+        limit: int = 1_000,
+    ) -> JsonObject:
+        """Return a page of the ledger."""
+        ...
+
+    async def savings(self, *, figures: JsonObject | None = None) -> JsonObject:
+        """Return what could be saved in a month."""
+        ...
+
+    async def prices(self, *, models: Sequence[str] = ()) -> JsonObject:
+        """Return own prices, and what models cost."""
+        ...
+
+    async def set_price(self, wanted: JsonObject) -> JsonObject:
+        """Set an own price."""
+        ...
+
+    async def remove_price(self, model: str) -> JsonObject:
+        """Remove an own price."""
+        ...
+
+
+class Client(DoorClient, Protocol):
     """What a command can ask for. Every value is plain JSON, as the REST API shows it.
 
     Every verb raises `NotFound` for an id that the tenant does not have, and `Unavailable` when server or database
@@ -121,8 +214,16 @@ class Client(Protocol):
 class LocalClient:
     """The client inside this process: operations bound to the owner's context."""
 
-    def __init__(self, operations: "Operations", ctx: Context, *, address: str | None = None) -> None:
+    def __init__(
+        self,
+        operations: "Operations",
+        ctx: Context,
+        *,
+        door: "DoorOperations | None" = None,
+        address: str | None = None,
+    ) -> None:
         self._operations = operations
+        self._door = door
         self._ctx = ctx
         self.address = address
 
@@ -130,7 +231,7 @@ class LocalClient:
         """Return the operation `name` bound to this client's context."""
         if name.startswith("_"):
             raise AttributeError(name)
-        operation = getattr(self._operations, name)
+        operation = getattr(self._operations, name, None) or getattr(self._door, name)
         if not (inspect.iscoroutinefunction(operation) or inspect.isasyncgenfunction(operation)):
             raise AttributeError(name)
         return functools.partial(operation, self._ctx)
@@ -170,7 +271,7 @@ async def _here(stack: contextlib.AsyncExitStack, settings: "Settings", *, execu
 
     application = await stack.enter_async_context(open_application(settings, execute=execute))
     ctx = Context(settings.tenant, settings.project, Actor("user", "owner"))
-    return LocalClient(application.operations, ctx)
+    return LocalClient(application.operations, ctx, door=application.door_operations)
 
 
 async def _at(stack: contextlib.AsyncExitStack, settings: "Settings", address: str) -> Client:

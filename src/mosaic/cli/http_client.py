@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from mosaic.app.owner import owner_token
+from mosaic.cli.door_client import DoorRequests
 from mosaic.core.errors import MosaicError, Unavailable, error_from_json
 from mosaic.core.values import JsonObject, JsonValue
 
@@ -20,7 +21,7 @@ _ANSWER_S = 30.0
 _SILENCE_S = 45.0  # three of the server's keep-alives
 
 
-class HttpClient:
+class HttpClient(DoorRequests):
     """Speaks to ``/api/v1`` of one server with the owner's token."""
 
     def __init__(self, http: Any, address: str) -> None:
@@ -151,6 +152,10 @@ class HttpClient:
                 f"The stream from {self.address} broke: {type(error).__name__}.",
                 hint="See whether `mosaic up` still runs.",
             ) from None
+
+    async def json(self, method: str, path: str, **options: Any) -> JsonObject:
+        """Send a request and return the answer, or raise the error it tells of."""
+        return await self._json(method, path, **options)
 
     async def _json(self, method: str, path: str, **options: Any) -> JsonObject:
         value: JsonObject = (await self._send(method, path, **options)).json()

@@ -10,7 +10,7 @@ from mosaic.cost.payer import Hold, Payer
 from mosaic.cost.price_book import PriceBook
 from mosaic.cost.prices import PriceList
 from mosaic.cost.quotas import Quota, QuotaEntry, Quotas, QuotaSettings
-from mosaic.cost.savings import CiUsage, Saving, SavingsReport, of_model_calls
+from mosaic.cost.savings import CATEGORIES, CiUsage, Saving, SavingsReport, of_model_calls
 from mosaic.cost.schemas import CostSettings, ModelCall, Reservation, RunCost, TokenPrice
 from mosaic.cost.service import Cost
 from mosaic.cost.tenant_prices import OwnPrice, OwnPrices
@@ -18,6 +18,7 @@ from mosaic.cost.token_cost import TokenCost
 from mosaic.cost.usage import DIMENSIONS, BillPage, Forecast, UsageReports, UsageRow
 
 __all__ = [
+    "CATEGORIES",
     "DIMENSIONS",
     "BillPage",
     "Bookkeeper",

@@ -46,6 +46,12 @@ class Budgets:
     and leased amounts leave no room; so any number of processes together never pass a limit, and a call waits for a
     commit only when a lease has run out. What is leased counts as spent for everybody else: after a crash until
     somebody reconciles it.
+
+    Args:
+        on_nodes: told now and then how many processes spend, such as `Quotas.divide`.
+        clock: the time.
+        seconds: the time in seconds since 1970, for the path of a call.
+        monotonic: seconds that never go back.
     """
 
     def __init__(
@@ -55,6 +61,7 @@ class Budgets:
         bus: Bus,
         books: Bookkeeper,
         *,
+        on_nodes: Callable[[int], None] | None = None,
         clock: Clock = now,
         seconds: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -72,6 +79,7 @@ class Budgets:
         self._revision = -1
         self._recalled_at = 0.0
         self._lock = books.lock
+        self._on_nodes = on_nodes
         self._upkeep = Upkeep(database, journal, books, self._rows, clock=clock)
         every_s = self._settings.refresh_s
         self._watches = (
@@ -315,6 +323,8 @@ class Budgets:
         await self._upkeep.alert()
         self._upkeep.give_back(now=self._monotonic(), wall=self._seconds())
         await self._upkeep.live(now=self._monotonic())
+        if self._on_nodes is not None:
+            self._on_nodes(self._upkeep.nodes)
 
     async def _recalled(self) -> None:
         # Our own call wakes us, too; what we are short of is not ours to give.

@@ -5,11 +5,11 @@ from mosaic.inference.answers import KnownAnswers
 from mosaic.inference.door_call import Answer, DoorCall
 from mosaic.inference.door_rooms import DoorRooms
 from mosaic.inference.failover import fails_over
-from mosaic.inference.pass_through import PassThrough
+from mosaic.inference.hedging import Hedges
 from mosaic.inference.passage import Passage
-from mosaic.inference.translation import Translation
-from mosaic.providers import WireSpeaker
-from mosaic.routing import Decision, RouteRequest, Target
+from mosaic.inference.sending import Sending
+from mosaic.inference.shadowing import Shadows
+from mosaic.routing import Decision, RouteRequest
 
 __all__ = ["ModelDoor"]
 
@@ -29,8 +29,9 @@ class ModelDoor:
     def __init__(self, rooms: DoorRooms) -> None:
         self._rooms = rooms
         self._known = KnownAnswers(rooms)
-        self._pass_through = PassThrough(rooms)
-        self._translation = Translation(rooms)
+        self._sending = Sending(rooms)
+        self._hedges = Hedges(self._sending)
+        self._shadows = Shadows(rooms, self._sending)
 
     async def open(self, call: DoorCall) -> Answer:
         """Return the answer to a call; a stream's end settles it.
@@ -52,13 +53,20 @@ class ModelDoor:
             raise
         passage = Passage(rooms, call, decision, quota)
         try:
-            return await self._answer(passage, decision)
+            answer = await self._answer(passage, decision)
         except MosaicError as error:
             passage.failed(error)
             raise
         except BaseException:
             passage.abandoned()
             raise
+        if decision.shadow:
+            self._shadows.start(call, decision)
+        return answer
+
+    async def close(self) -> None:
+        """Stop what goes on in the background."""
+        await self._shadows.close()
 
     async def _answer(self, passage: Passage, decision: Decision) -> Answer:
         if decision.policy.cache_ttl_s and passage.call.codec.name != "anthropic.count_tokens":
@@ -69,10 +77,9 @@ class ModelDoor:
         """Ask the candidates in order until one answers."""
         failure: MosaicError | None = None
         attempts = decision.policy.attempts or self._rooms.settings.attempts
-        for ranked in decision.candidates:
-            target = ranked.target
-            if len(passage.attempts) - passage.skips >= attempts:
-                break
+        waiting = [ranked.target for ranked in decision.candidates]
+        while waiting and passage.tried < attempts:
+            target = waiting.pop(0)
             if failure is not None and not self._rooms.retries.take():
                 passage.skipped(target, "the retry budget is used up")
                 break
@@ -81,7 +88,9 @@ class ModelDoor:
                 passage.skipped(target, refusal)
                 continue
             try:
-                return await self._attempt(passage, target)
+                if decision.policy.hedge_after_s is not None:
+                    return await self._hedges.send(passage, target, waiting)
+                return await self._sending.send(passage, target)
             except MosaicError as error:
                 failure = error
                 if not fails_over(error):
@@ -89,32 +98,6 @@ class ModelDoor:
         if failure is not None:
             raise failure
         raise _nobody(passage)
-
-    async def _attempt(self, passage: Passage, target: Target) -> Answer:
-        try:
-            await passage.begin(target)
-        except BaseException:
-            self._rooms.guards.unused(target)
-            raise
-        try:
-            return await self._send(passage, target)
-        except MosaicError as error:
-            passage.attempt_failed(error)
-            raise
-        except BaseException:
-            passage.attempt_left()
-            raise
-
-    async def _send(self, passage: Passage, target: Target) -> Answer:
-        call = passage.call
-        provider = passage.provider
-        if isinstance(provider, WireSpeaker):
-            endpoint = provider.endpoint(
-                call.codec.name, target.model or call.peek.model, stream=call.peek.stream
-            )
-            if endpoint is not None:
-                return await self._pass_through.send(passage, endpoint)
-        return await self._translation.send(passage, provider)
 
 
 def _asked(call: DoorCall) -> RouteRequest:

@@ -1,5 +1,6 @@
 """What the model door for calls from outside works with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from mosaic.cache import Cache
@@ -11,7 +12,7 @@ from mosaic.inference.metrics import DoorMetrics
 from mosaic.providers import ModelCapabilities, ProviderRegistry
 from mosaic.providers.upstream import UpstreamPool, UpstreamTimeouts
 from mosaic.resilience import RetryBudget
-from mosaic.routing import LiveStats, RoutePolicy, Router, Target
+from mosaic.routing import Decision, LiveStats, Outcome, RoutePolicy, Router, Target
 
 __all__ = ["DoorRooms", "DoorSettings"]
 
@@ -56,6 +57,7 @@ class DoorRooms:
     metrics: DoorMetrics
     retries: RetryBudget
     settings: DoorSettings
+    report: Callable[[Decision, str, Outcome], None] | None = None
     open_calls: int = 0
 
     def enter(self, call: DoorCall) -> QuotaEntry:
@@ -79,6 +81,15 @@ class DoorRooms:
         self.retries.request()
         self.open_calls += 1
         return entry
+
+    def ended(self, decision: Decision, target: Target, outcome: Outcome, error: MosaicError | None) -> None:
+        """Learn from how an attempt ended."""
+        self.live.end(target.id, outcome)
+        self.guards.ended(target, outcome, error)
+        if error is not None:
+            self.metrics.attempt_failed(target, error.code)
+        if self.report is not None:
+            self.report(decision, target.id, outcome)
 
     def left(self) -> None:
         """Count a call that was let in as ended."""

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 
 from mosaic.core.errors import ContractViolation, MosaicError, Unavailable
 from mosaic.core.values import JsonObject
+from mosaic.inference.attempt import Attempt
 from mosaic.inference.door_call import Answer
 from mosaic.inference.door_rooms import DoorRooms
 from mosaic.inference.interfaces import Scanner
@@ -26,13 +27,13 @@ class PassThrough:
     def __init__(self, rooms: DoorRooms) -> None:
         self._rooms = rooms
 
-    async def send(self, passage: Passage, endpoint: WireEndpoint) -> Answer:
+    async def send(self, passage: Passage, attempt: Attempt, endpoint: WireEndpoint) -> Answer:
         """Return the answer of the passage's target.
 
         Raises:
             MosaicError: if it did not answer, or its stream began with an error; nothing went to the client.
         """
-        call, target = passage.call, passage.target
+        call, target = passage.call, attempt.target
         stream = call.peek.stream
         body, added_usage = call.adapt(
             call.body,
@@ -40,7 +41,7 @@ class PassThrough:
             endpoint,
             asked=call.peek.model,
             model=target.model or call.peek.model,
-            max_tokens=passage.limit,
+            max_tokens=attempt.limit,
             stream=stream,
         )
         response = await self._rooms.upstream.send(
@@ -51,20 +52,23 @@ class PassThrough:
             streams = stream and _is_event_stream(response)
             scanner = call.codec.scanner(stream=streams, strip_usage=added_usage)
             if streams:
-                return await self._stream(passage, response, scanner)
-            return await self._whole(passage, response, scanner)
+                return await self._stream(passage, attempt, response, scanner)
+            return await self._whole(passage, attempt, response, scanner)
         except BaseException:
             response.close()
             raise
 
-    async def _whole(self, passage: Passage, response: UpstreamResponse, scanner: Scanner) -> Answer:
+    async def _whole(
+        self, passage: Passage, attempt: Attempt, response: UpstreamResponse, scanner: Scanner
+    ) -> Answer:
         data = await response.read(self._rooms.settings.answer_limit_bytes)
-        passage.first_byte()
+        attempt.first_byte()
         scanner.feed(data)
         seen = scanner.result()
         if seen.error is not None:
-            raise _said(seen.error, passage)
+            raise _said(seen.error, attempt)
         nanos = passage.answered(
+            attempt,
             seen.usage,
             estimate=_estimate(passage, len(data) // _BYTES_PER_TOKEN),
             model=seen.model,
@@ -73,27 +77,30 @@ class PassThrough:
         )
         return Answer(told(passage, nanos), data)
 
-    async def _stream(self, passage: Passage, response: UpstreamResponse, scanner: Scanner) -> Answer:
+    async def _stream(
+        self, passage: Passage, attempt: Attempt, response: UpstreamResponse, scanner: Scanner
+    ) -> Answer:
         first = b""
         # Errors that come before any content are another target's chance, whatever status they came with.
         async for chunk in response:
             first += scanner.feed(chunk)
             if (error := scanner.result().error) is not None:
-                raise _said(error, passage)
+                raise _said(error, attempt)
             if first:
                 break
         else:
             raise Unavailable(
-                f"{passage.target.provider} ended its stream before it said anything.",
-                provider=passage.target.provider,
+                f"{attempt.target.provider} ended its stream before it said anything.",
+                provider=attempt.target.provider,
                 sent=True,
             )
-        passage.first_byte()
-        return Answer(told(passage, None), chunks=_relay(passage, response, scanner, first))
+        attempt.first_byte()
+        passage.target = attempt.target
+        return Answer(told(passage, None), chunks=_relay(passage, attempt, response, scanner, first))
 
 
 async def _relay(
-    passage: Passage, response: UpstreamResponse, scanner: Scanner, first: bytes
+    passage: Passage, attempt: Attempt, response: UpstreamResponse, scanner: Scanner, first: bytes
 ) -> AsyncGenerator[bytes, None]:
     """Pass on the rest of a stream; settle however it ends."""
     failure: MosaicError | None = None
@@ -106,11 +113,11 @@ async def _relay(
             yield rest
         seen = scanner.result()
         if seen.error is not None:
-            failure = _said(seen.error, passage)  # the client has it already, in the vendor's words
+            failure = _said(seen.error, attempt)  # the client has it already, in the vendor's words
         elif not seen.complete:
             raise Unavailable(
-                f"{passage.target.provider} broke off its answer before the end.",
-                provider=passage.target.provider,
+                f"{attempt.target.provider} broke off its answer before the end.",
+                provider=attempt.target.provider,
                 sent=True,
             )
     except MosaicError as error:
@@ -121,6 +128,7 @@ async def _relay(
         response.close()
         seen = scanner.result()
         passage.answered(
+            attempt,
             seen.usage,
             estimate=_estimate(passage, max(seen.events, seen.n_bytes // _STREAMED_BYTES_PER_TOKEN)),
             model=seen.model,
@@ -131,8 +139,8 @@ async def _relay(
         )
 
 
-def _said(error: JsonObject, passage: Passage) -> MosaicError:
-    provider = passage.target.provider
+def _said(error: JsonObject, attempt: Attempt) -> MosaicError:
+    provider = attempt.target.provider
     return error_for(read_fault({"error": error}), provider=provider)
 
 

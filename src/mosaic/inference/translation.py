@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from mosaic.core.errors import ContractViolation, MosaicError
+from mosaic.inference.attempt import Attempt
 from mosaic.inference.door_call import Answer
 from mosaic.inference.door_rooms import DoorRooms
 from mosaic.inference.interfaces import StreamWriter
@@ -26,43 +27,49 @@ class Translation:
     def __init__(self, rooms: DoorRooms) -> None:
         self._rooms = rooms
 
-    async def send(self, passage: Passage, provider: AiProvider) -> Answer:
+    async def send(self, passage: Passage, attempt: Attempt, provider: AiProvider) -> Answer:
         """Return the answer of the passage's target, in the client's protocol.
 
         Raises:
             MosaicError: if it did not answer; nothing went to the client.
         """
         asked = passage.call.codec.read_request(passage.call.body)
-        request = self._request(passage, asked.request)
+        request = self._request(attempt, asked.request)
         if passage.call.peek.stream:
-            return await self._stream(passage, provider, request, passage.call.codec.writer(asked))
-        with _foreign_code(passage.target.provider):
+            return await self._stream(passage, attempt, provider, request, passage.call.codec.writer(asked))
+        with _foreign_code(attempt.target.provider):
             response = await provider.complete(request, idempotency_key=passage.call.request_id)
-        passage.first_byte()
-        nanos = _settle(passage, response)
+        attempt.first_byte()
+        nanos = _settle(passage, attempt, response)
         return Answer(told(passage, nanos), passage.call.codec.write_response(response, asked))
 
     async def _stream(
-        self, passage: Passage, provider: AiProvider, request: ModelRequest, writer: StreamWriter
+        self,
+        passage: Passage,
+        attempt: Attempt,
+        provider: AiProvider,
+        request: ModelRequest,
+        writer: StreamWriter,
     ) -> Answer:
         pieces = provider.stream(request, idempotency_key=passage.call.request_id)
-        with _foreign_code(passage.target.provider):
+        with _foreign_code(attempt.target.provider):
             first = await anext(pieces, None)
         if first is None:
             raise ContractViolation(
-                f"{passage.target.provider} ended its stream without a response.",
-                provider=passage.target.provider,
+                f"{attempt.target.provider} ended its stream without a response.",
+                provider=attempt.target.provider,
             )
-        passage.first_byte()
-        return Answer(told(passage, None), chunks=_written(passage, request, pieces, first, writer))
+        attempt.first_byte()
+        passage.target = attempt.target
+        return Answer(told(passage, None), chunks=_written(passage, attempt, request, pieces, first, writer))
 
-    def _request(self, passage: Passage, request: ModelRequest) -> ModelRequest:
-        call, policy, settings = passage.call, passage.decision.policy, self._rooms.settings
-        limit = request.max_output_tokens or passage.limit or settings.max_output_tokens
-        known = self._rooms.most_output(passage.target)
+    def _request(self, attempt: Attempt, request: ModelRequest) -> ModelRequest:
+        call, policy, settings = attempt.call, attempt.decision.policy, self._rooms.settings
+        limit = request.max_output_tokens or attempt.limit or settings.max_output_tokens
+        known = self._rooms.most_output(attempt.target)
         return replace(
             request,
-            model=passage.target.model or request.model,
+            model=attempt.target.model or request.model,
             max_output_tokens=min(limit, known) if known else limit,
             timeout_s=policy.total_s or settings.timeouts.total_s,
             metadata={"agent": call.payer.agent or "*", "path": "", "attempt": "1"},
@@ -71,6 +78,7 @@ class Translation:
 
 async def _written(
     passage: Passage,
+    attempt: Attempt,
     request: ModelRequest,
     pieces: AsyncIterator[Delta | ModelResponse],
     first: Delta | ModelResponse,
@@ -87,12 +95,12 @@ async def _written(
             written += len(item.text)
             if events := writer.feed(item):
                 yield events
-            with _foreign_code(passage.target.provider):
+            with _foreign_code(attempt.target.provider):
                 item = await anext(pieces, None)
         if item is None:
             raise ContractViolation(
-                f"{passage.target.provider} ended its stream without a response.",
-                provider=passage.target.provider,
+                f"{attempt.target.provider} ended its stream without a response.",
+                provider=attempt.target.provider,
                 sent=True,
             )
         response = item
@@ -103,17 +111,17 @@ async def _written(
     finally:
         await _closed(pieces)
         if response is not None:
-            _settle(passage, response)
+            _settle(passage, attempt, response)
         else:
             used = Usage(estimate_tokens(request), written // _BYTES_PER_TOKEN + 1)
-            passage.answered(
-                None, estimate=used, model=None, response_id=None, finish_reason=None, error=failure,
+            passage.answered(attempt, None, estimate=used, model=None, response_id=None, finish_reason=None, error=failure,
                 cancelled=failure is None,
             )  # fmt: skip
 
 
-def _settle(passage: Passage, response: ModelResponse) -> int | None:
+def _settle(passage: Passage, attempt: Attempt, response: ModelResponse) -> int | None:
     return passage.answered(
+        attempt,
         None if response.usage_estimated else response.usage,
         estimate=response.usage,
         model=response.model,

@@ -145,9 +145,11 @@ def score(field: Field) -> list[Ranked]:
     fixed = field.of(pool.merits(prefer.quality / total, prefer.locality / total))
     costs, latencies = field.of(pool.costs(field.request)), _latencies(field)
     lowest, quickest = min(costs), field.basis.get("latency_s") or min(latencies)
-    if lowest < 1.0:  # somebody costs nothing
-        lowest, costs = 1.0, [cost or 1.0 for cost in costs]
-    elif lowest == _INFINITE:
+    offset = 0.0
+    if lowest == 0.0:  # beside what is free, the cheapest of the others counts half
+        lowest = offset = min((cost for cost in costs if cost), default=1.0)
+        costs = [cost + offset for cost in costs]
+    if lowest == _INFINITE:
         lowest = 1.0
     field.basis.update(cost_nanos=float(lowest), latency_s=quickest)
     by_cost, by_latency = by_cost * lowest, by_latency * quickest
@@ -164,7 +166,7 @@ def score(field: Field) -> list[Ranked]:
             "latency": quickest / latency,
             "quality": pool.targets[at].quality,
             "locality": pool.locality[at],
-            "cost_nanos": float(cost),
+            "cost_nanos": float(cost - offset),
             "latency_s": latency,
         }
         ranked.append(field.ranked(at, scores[place], parts))

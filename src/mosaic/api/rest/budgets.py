@@ -48,7 +48,10 @@ async def show(budget_id: Id, app: App, ctx: Caller) -> JsonObject:
 
 
 @router.delete(
-    "/budgets/{budget_id}", summary="Remove a budget", response_model=None, responses={200: {"model": Removed}}
+    "/budgets/{budget_id}",
+    summary="Remove a budget",
+    response_model=None,
+    responses={200: {"model": Removed}},
 )
 async def remove(budget_id: Id, app: App, ctx: Caller) -> JsonObject:
     """Remove a budget and its counters; the ledger keeps what was spent."""

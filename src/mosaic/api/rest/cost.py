@@ -30,7 +30,9 @@ _PRICE: dict[int | str, dict[str, Any]] = {200: {"model": PriceDocument}}
 _REMOVED: dict[int | str, dict[str, Any]] = {200: {"description": "it is gone"}}
 
 
-@router.get("/usage", summary="Show usage and cost", response_model=None, responses={200: {"model": UsagePage}})
+@router.get(
+    "/usage", summary="Show usage and cost", response_model=None, responses={200: {"model": UsagePage}}
+)
 async def usage(
     app: App,
     ctx: Caller,
@@ -49,7 +51,10 @@ async def usage(
     "/forecast", summary="Forecast cost", response_model=None, responses={200: {"model": ForecastDocument}}
 )
 async def forecast(
-    app: App, ctx: Caller, period: Literal["day", "month"] = "month", where: Where = []  # noqa: B006
+    app: App,
+    ctx: Caller,
+    period: Literal["day", "month"] = "month",
+    where: Where = [],  # noqa: B006
 ) -> JsonObject:
     """Return what the present day or month will have cost at its end."""
     return await app.door_operations.cost_forecast(ctx, period=period, where=_filters(where))
@@ -79,7 +84,10 @@ async def bill(
 
 
 @router.post(
-    "/savings", summary="Show what could be saved", response_model=None, responses={200: {"model": SavingsDocument}}
+    "/savings",
+    summary="Show what could be saved",
+    response_model=None,
+    responses={200: {"model": SavingsDocument}},
 )
 async def savings(body: SavingsFigures, app: App, ctx: Caller) -> JsonObject:
     """Return monthly savings by category: on calls of models, and on what the figures say."""

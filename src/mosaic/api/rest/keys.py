@@ -35,7 +35,9 @@ async def listed(
     return await app.door_operations.keys(ctx, project=project)
 
 
-@router.get("/keys/{key_id}", summary="Show a key", response_model=None, responses={200: {"model": KeyWithBudgets}})
+@router.get(
+    "/keys/{key_id}", summary="Show a key", response_model=None, responses={200: {"model": KeyWithBudgets}}
+)
 async def show(key_id: Id, app: App, ctx: Caller) -> JsonObject:
     """Return one key with the budgets it has of its own."""
     return await app.door_operations.key(ctx, key_id)

@@ -1,0 +1,52 @@
+"""Sends one attempt: as it is to a provider of the client's own protocol, translated to any other."""
+
+from mosaic.core.errors import MosaicError
+from mosaic.inference.attempt import Attempt
+from mosaic.inference.door_call import Answer
+from mosaic.inference.door_rooms import DoorRooms
+from mosaic.inference.pass_through import PassThrough
+from mosaic.inference.passage import Passage
+from mosaic.inference.translation import Translation
+from mosaic.providers import WireSpeaker
+from mosaic.routing import Target
+
+__all__ = ["Sending"]
+
+
+class Sending:
+    """Attempts at targets."""
+
+    def __init__(self, rooms: DoorRooms) -> None:
+        self.rooms = rooms
+        self._pass_through = PassThrough(rooms)
+        self._translation = Translation(rooms)
+
+    async def send(self, passage: Passage, target: Target) -> Answer:
+        """Return the answer of a target that `Guards.admit` let the call to.
+
+        Raises:
+            MosaicError: if it did not answer; what it set aside is put right.
+        """
+        attempt = passage.attempt(target)
+        try:
+            await attempt.begin()
+        except BaseException:
+            self.rooms.guards.unused(target)
+            raise
+        try:
+            return await self._sent(passage, attempt)
+        except MosaicError as error:
+            attempt.failed(error)
+            raise
+        except BaseException:
+            attempt.left()
+            raise
+
+    async def _sent(self, passage: Passage, attempt: Attempt) -> Answer:
+        call, target, provider = passage.call, attempt.target, attempt.provider
+        if isinstance(provider, WireSpeaker):
+            model = target.model or call.peek.model
+            endpoint = provider.endpoint(call.codec.name, model, stream=call.peek.stream)
+            if endpoint is not None:
+                return await self._pass_through.send(passage, attempt, endpoint)
+        return await self._translation.send(passage, attempt, provider)
