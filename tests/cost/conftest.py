@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from mosaic.events import Bus, Journal, open_bus
 from mosaic.storage import Database, FileBlobs, StorageSettings
 
 WAIT_S = 60.0
+ROOT = Path(__file__).resolve().parents[2]
 PAYER = Payer("t1", "p1", key_id="key_1")
 
 
@@ -127,7 +129,7 @@ async def spender(database_url: str, tmp_path: Path) -> AsyncIterator[Callable[.
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.cost.spender", *map(str, arguments),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=dict(os.environ),
-            cwd=Path(__file__).resolve().parents[2],
+            cwd=ROOT,
         )  # fmt: skip
         spender = Spender(process, log)
         started.append(spender)
@@ -138,6 +140,14 @@ async def spender(database_url: str, tmp_path: Path) -> AsyncIterator[Callable[.
     for spender in started:
         if spender.process.returncode is None:
             await spender.kill()
+
+
+async def until(check: Callable[[], Awaitable[Any]]) -> Any:
+    """Look again and again until `check` finds something, for what no event tells of; return it."""
+    async with asyncio.timeout(WAIT_S):
+        while not (found := await check()):  # noqa: ASYNC110  # see above
+            await asyncio.sleep(0.02)
+    return found
 
 
 async def limit(node: Node, ctx: Context, scope: str, subject: str = "", **amounts: object) -> str:

@@ -8,7 +8,7 @@ import pytest
 from mosaic.core.context import Context
 from mosaic.cost import BudgetState
 from mosaic.storage import Database
-from tests.cost.conftest import PAYER, WAIT_S, Node, Spender, Start, limit
+from tests.cost.conftest import PAYER, WAIT_S, Node, Spender, Start, limit, until
 
 pytestmark = pytest.mark.anyio
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -98,9 +98,7 @@ async def test_the_lease_of_a_killed_node_counts_as_spent_until_it_is_reconciled
     billed = victim.spent + survivor.spent
     assert said["spent"] == survivor.spent
     assert billed <= tenant.spent.nanos + tenant.leased.nanos <= TENANT
-    async with asyncio.timeout(WAIT_S):
-        while not (lost := await node.limits.lost(ctx)):
-            await asyncio.sleep(0.05)
+    lost = await until(lambda: node.limits.lost(ctx))
     assert sum(lease.nanos for lease in lost) == tenant.leased.nanos > 0
     # Nobody can spend it while it is not known what became of it ...
     left = TENANT - tenant.spent.nanos - tenant.leased.nanos
@@ -141,9 +139,7 @@ async def test_a_lease_that_is_counted_as_spent_stays_spent(start: Start, ctx: C
     await gone.budgets.refresh()
     await gone.hold(600)
     await _frozen(gone)
-    async with asyncio.timeout(WAIT_S):
-        while not (ended := await node.limits.reconcile(ctx, as_spent=True)):
-            await asyncio.sleep(0.02)
+    ended = await until(lambda: node.limits.reconcile(ctx, as_spent=True))
     leased = sum(lease.nanos for lease in ended)
     (state,) = await node.limits.states(ctx)
     assert (state.spent.nanos, state.leased.nanos, state.unconfirmed.nanos) == (leased, 0, leased)
@@ -158,9 +154,7 @@ async def test_a_process_taken_for_dead_spends_nothing_of_what_was_reconciled(
     await frozen.budgets.refresh()
     hold = await frozen.hold(600)
     await _frozen(frozen)
-    async with asyncio.timeout(WAIT_S):
-        while not await node.limits.reconcile(ctx, as_spent=False):
-            await asyncio.sleep(0.02)
+    await until(lambda: node.limits.reconcile(ctx, as_spent=False))
     await node.spend(900)
     assert frozen.budgets.try_hold(PAYER, 1, 1) is None, "it must show that it lives before it spends again"
     await frozen.refused(101)
@@ -195,6 +189,8 @@ async def test_an_unused_lease_is_given_back_by_itself(start: Start, ctx: Contex
     node = await start(idle_s=0.0, refresh_s=0.02)
     await limit(node, ctx, "tenant", nanos=10**9)
     node.budgets.release(await node.hold(1_000))
-    async with asyncio.timeout(WAIT_S):
-        while (await node.limits.states(ctx))[0].leased.nanos:
-            await asyncio.sleep(0.02)
+
+    async def given_back() -> bool:
+        return (await node.limits.states(ctx))[0].leased.nanos == 0
+
+    await until(given_back)

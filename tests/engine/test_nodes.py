@@ -145,14 +145,20 @@ async def test_a_change_that_meets_the_declaration_waits_for_it_and_is_not_writt
     for number in range(changes_before):
         await journal.finish_effect(ctx, "r1", f"#before{number}", events=[NewEvent("before", {})])
     head = await journal.head(ctx)
+    waiting = sqlalchemy.text(
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        " AND query LIKE '%CASE WHEN executor.dead%' AND pid <> pg_backend_pid()"
+    )
     peer = database.sync_engine()
     with peer.connect() as connection:
+        # As DECLARE_DEAD does it: the update alone would not make the fence wait.
+        connection.execute(sqlalchemy.text("SELECT id FROM executor FOR UPDATE"))
         connection.execute(sqlalchemy.text("UPDATE executor SET dead = true"))
         late = asyncio.create_task(journal.finish_effect(ctx, "r1", "#late", events=[NewEvent("late", {})]))
 
         async def waits():
             async with database.transaction(read_only=True) as tx:
-                return await tx.scalar(sqlalchemy.text("SELECT 1 FROM pg_locks WHERE NOT granted"))
+                return await tx.scalar(waiting)
 
         await until(waits)
         connection.commit()

@@ -81,8 +81,7 @@ BREAKAGES = {
     ),
     "it calls home": (
         "self._model = model",
-        'self._model = model\n        import socket\n        try:\n            socket.getaddrinfo("collector.invalid", 443)\n'
-        "        except OSError:\n            pass",
+        'self._model = model\n        import socket\n        socket.getaddrinfo("192.0.2.1", 443)',
         "only declared hosts are called",
     ),
 }

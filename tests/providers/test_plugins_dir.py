@@ -26,12 +26,19 @@ def registry(directory, **options):
 
 @pytest.mark.requirement("ORC-95")
 async def test_a_folder_is_found_and_its_code_loaded_when_it_is_used(tmp_path):
+    def modules():
+        return {name for name in sys.modules if name.startswith("mosaic_plugin_folders.")}
+
     write_plugin(tmp_path, "plain")
+    before = modules()
     found = registry(tmp_path)
     assert found.names() == ["plain"]
-    assert not [name for name in sys.modules if name.startswith("mosaic_plugin_folders.plain")]
+    assert modules() == before
     assert (await found.health("plain")).detail == "one"
     assert found.ai("plain").mark == "one"
+    assert modules() > before
+    await found.close()
+    assert modules() == before
 
 
 def test_a_folder_that_is_not_there_holds_nothing(tmp_path):
@@ -55,7 +62,7 @@ def test_modules_of_a_plugin_import_each_other_and_no_other_plugins(tmp_path):
 @pytest.mark.requirement("ORC-93")
 @pytest.mark.parametrize(
     ("manifest", "line"),
-    [({"version": "one"}, "version"), ({"colour": "red"}, None), ({"secrets": ["nokey"]}, "secrets")],
+    [({"version": "one"}, "version"), ({"colour": "red"}, None), ({"secrets": ["nokey"]}, "nokey")],
 )
 async def test_a_wrong_manifest_is_refused_with_its_line_before_any_code_runs(tmp_path, manifest, line):
     folder = write_plugin(tmp_path, "plain", code="raise SystemExit('the code ran')", **manifest)
@@ -140,12 +147,12 @@ def test_what_a_plugin_requires_is_loaded_first_and_handed_over(tmp_path):
         (None, "There is no plugin 'base'"),
         ({"version": "2.0"}, "no version >=1.2,<2"),
         ({"code": "raise ValueError('surprise')"}, "surprise"),
-        ({"requires": [{"plugin": "upper"}]}, "in a circle: base -> upper -> base"),
+        ({"requires": [{"plugin": "upper"}]}, "in a circle: upper -> base -> upper"),
     ],
 )
 async def test_a_dependency_that_is_missing_or_broken_is_said(tmp_path, base, words):
     if base is not None:
-        write_plugin(tmp_path, "base", **base)
+        write_plugin(tmp_path, "base", **{"version": "1.4", **base})
     write_plugin(
         tmp_path,
         "upper",
@@ -157,7 +164,7 @@ async def test_a_dependency_that_is_missing_or_broken_is_said(tmp_path, base, wo
     found = registry(tmp_path)
     health = await found.health("upper")
     assert (health.status, health.dependencies) == ("broken", "failing")
-    assert words in health.detail or "in a circle: upper -> base -> upper" in health.detail
+    assert words in health.detail
 
 
 @pytest.mark.requirement("ORC-98")

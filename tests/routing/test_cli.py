@@ -137,3 +137,10 @@ def test_report_learns_from_a_history_and_keeps_what_it_learned(site: Path, tmp_
     assert shown["requests"] == 200
     assert shown["mean_reward_when_agreed"] > shown["mean_reward"]
     assert mosaic(site, "report").exit_code == 2
+
+
+def test_the_page_shows_what_explain_really_says(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/howto/route-models.md").read_text()
+    (tmp_path / "routes.yaml").write_text(page.split("```yaml\n")[1].split("```")[0])
+    done = mosaic(tmp_path, "explain", "fast", "--project", "internal-wages")
+    assert done.output == page.split("```text\n")[1].split("```")[0]

@@ -145,3 +145,10 @@ def test_a_decision_looks_at_no_clock_but_the_routers_and_keeps_its_figures() ->
     before = decision.to_json()
     made.live.end(decision.target.id, Outcome(True, 99.0))
     assert decision.to_json() == before
+
+
+def test_a_record_is_plain_json_even_when_a_price_is_unknown() -> None:
+    made = Desk("routes: {r: {targets: [x:a, x:b], strategy: cheapest}}", [target("x:a"), target("x:b")])
+    record = made.router.decide(ask()).to_json()
+    assert record["candidates"][0]["parts"] == {"cost_nanos": None}
+    assert made.router.replay(json.loads(json.dumps(record, allow_nan=False))).target.id == record["target"]

@@ -315,3 +315,19 @@ def test_other_routes_take_over_at_once_and_wrong_ones_change_nothing() -> None:
         made.router.replace(RoutingSettings(default_strategy="nonsense"), MODELS)
     assert made.first() == "anthropic:claude"
     assert made.at == NOON
+
+
+def test_names_that_are_made_up_do_not_fill_the_memory() -> None:
+    router = Router(
+        load_routes("default: r\nroutes: {r: {targets: [openai:gpt]}}"),
+        Targets(MODELS, resolve=lambda provider, model: target(f"{provider}:{model}") if model else None),
+        live=LiveStats(),
+    )
+    router.live.begin("openai:gpt")
+    for number in range(25_000):
+        assert router.decide(ask(f"nobody{number}")).target.id == "openai:gpt"
+        router.decide(ask(f"openai:nobody{number}"))
+    assert len(router.live.to_json()) <= 20_000
+    assert router.decide(ask()).to_json()["candidates"][0]["live"][0] == 1
+    router.live.begin("openai:gpt")
+    assert router.decide(ask()).to_json()["candidates"][0]["live"][0] == 2

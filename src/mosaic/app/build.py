@@ -85,6 +85,8 @@ class Application:
             bus=self.bus,
             providers=self.providers,
             cost=self.cost,
+            redactor=self.redactor,
+            environ=self._environ,
         )
         self.inference = Inference(
             self.providers, self.cost, make_inference(settings), traffic=self.model.traffic

@@ -1,15 +1,17 @@
 """The model door of one process: keys, budgets, routes, cache and guards, wired, started and stopped together."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from mosaic.app.sections import GatewaySection
+from mosaic.app.sections import CacheSection, GatewaySection
 from mosaic.app.settings import Settings
 from mosaic.app.targets import find_targets
-from mosaic.cache import Cache, MemoryTier
+from mosaic.cache import CacheSettings, open_cache
 from mosaic.core.errors import InvalidInput, Unavailable
+from mosaic.core.redaction import Redactor
 from mosaic.cost import (
     Bookkeeper,
     BudgetLimits,
@@ -57,6 +59,8 @@ class Door:
         bus: Bus,
         providers: ProviderRegistry,
         cost: Cost,
+        redactor: Redactor,
+        environ: Mapping[str, str],
     ) -> None:
         self._home = settings.home
         self._providers = providers
@@ -72,7 +76,7 @@ class Door:
         self.guards = Guards()
         self.live = LiveStats(is_open=self.guards.is_open)
         self.upstream = UpstreamPool()
-        self.cache = Cache(MemoryTier(max_bytes=settings.cache.memory_bytes))
+        self.cache = open_cache(_cache_settings(settings.cache, environ))
         self.registry = CollectorRegistry()
         self.metrics = DoorMetrics(self.registry)
         self._routes_seen: tuple[int, int] | None = None
@@ -92,10 +96,11 @@ class Door:
                 upstream=self.upstream,
                 metrics=self.metrics,
                 retries=RetryBudget(),
+                redactor=redactor,
                 settings=_door_settings(settings.gateway, settings.inference.max_output_tokens),
             )
         )
-        self._watching: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Read keys, limits and routes, and follow their changes.
@@ -108,7 +113,10 @@ class Door:
         await self.own_prices.start()
         await self.keys.start()
         await self.budgets.start()
-        self._watching = asyncio.create_task(self._watch(), name="routes")
+        self._tasks = [
+            asyncio.create_task(self._watch(), name="routes"),
+            asyncio.create_task(self.cache.listen(), name="cache purges"),
+        ]
 
     def load_routes(self) -> None:
         """Decide by the routes file and the providers as they are now.
@@ -121,9 +129,10 @@ class Door:
 
     async def close(self) -> None:
         """Stop following changes, write what was used, close connections."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.model_door.close()
         await self.upstream.close()
         await self.cache.close()
         await self.own_prices.close()
@@ -179,4 +188,13 @@ def _door_settings(section: GatewaySection, max_output_tokens: int) -> DoorSetti
             idle_s=section.idle_s,
             total_s=section.total_s,
         ),
+    )
+
+
+def _cache_settings(section: CacheSection, environ: Mapping[str, str]) -> CacheSettings:
+    return CacheSettings(
+        memory_bytes=section.memory_bytes,
+        redis_url=section.redis_url or "",
+        redis_password=environ.get("MOSAIC_REDIS_PASSWORD"),
+        objects_url=section.objects_url or "",
     )

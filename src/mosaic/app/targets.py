@@ -56,18 +56,8 @@ def _target(
 
 
 def _capabilities(able: ModelCapabilities) -> frozenset[str]:
-    names = {
-        "streaming": able.streaming,
-        "tools": able.tools,
-        "vision": able.images,
-        "images": able.images,
-        "audio": able.audio,
-        "documents": able.documents,
-        "reasoning": able.reasoning,
-        # Where the model has no form for it the adapter asks in words, and checks.
-        "structured_output": True,
-    }
-    return frozenset(name for name, has in names.items() if has)
+    # Where a model has no form for structured output its adapter asks in words, and checks.
+    return able.features | {"structured_output"} | ({"images"} if able.images else set())
 
 
 def _text(value: object) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from mosaic.cache import CachedAnswer, CachePolicy, Lead, StreamRecorder, request_key
 from mosaic.core.errors import MosaicError
-from mosaic.inference.door_call import Answer
+from mosaic.inference.door_call import Answer, begun
 from mosaic.inference.door_rooms import DoorRooms
 from mosaic.inference.passage import Passage
 from mosaic.inference.telling import told
@@ -49,13 +49,13 @@ class KnownAnswers:
             met.fail(error)
             raise
         except BaseException:
-            met.__exit__(None, None, None)  # the caller left: the next who waits asks
+            met.hand_over()  # the caller left: the next who waits asks
             raise
         answer.headers = (*answer.headers, (b"x-mosaic-cache", b"miss"))
         if answer.chunks is None:
             met.finish(CachedAnswer(200, _JSON, answer.body, (), _facts(passage)))
         else:
-            answer.chunks = _recorded(passage, answer.chunks, met)
+            answer.chunks = await begun(_recorded(passage, answer.chunks, met))
         return answer
 
 
@@ -81,6 +81,7 @@ async def _recorded(
     kept: CachedAnswer | None = None
     try:
         async with aclosing(chunks):
+            yield b""  # see `begun`
             async for chunk in chunks:
                 recorder.feed(chunk)
                 yield chunk
@@ -90,7 +91,7 @@ async def _recorded(
         if kept is not None:
             lead.finish(kept)
         else:
-            lead.__exit__(None, None, None)
+            lead.hand_over()
 
 
 def _facts(passage: Passage) -> dict[str, Any]:

@@ -17,6 +17,7 @@ __all__ = ["Attempt"]
 # Bytes are never fewer than tokens, so a body's size bounds what its text can cost; what is fetched from an address
 # is bounded by the most that vendors count for an image.
 _TOKENS_PER_ADDRESS = 8_000
+_FREE = "anthropic.count_tokens"
 
 
 class Attempt:
@@ -60,7 +61,7 @@ class Attempt:
         self._lease = lease
         try:
             self._price = self.rooms.price_of(self.target, self.call.payer.tenant)
-            if self.rooms.budgets.limited(self.call.payer):
+            if self.call.codec.name != _FREE and self.rooms.budgets.limited(self.call.payer):
                 await self._set_aside()
         except BaseException:
             self._let_go()

@@ -4,7 +4,7 @@ from mosaic.core.errors import MosaicError, Unavailable
 from mosaic.inference.answers import KnownAnswers
 from mosaic.inference.door_call import Answer, DoorCall
 from mosaic.inference.door_rooms import DoorRooms
-from mosaic.inference.failover import fails_over
+from mosaic.inference.failover import fails_over, for_client
 from mosaic.inference.hedging import Hedges
 from mosaic.inference.passage import Passage
 from mosaic.inference.sending import Sending
@@ -21,6 +21,7 @@ _OPERATIONS = {
     "openai.embeddings": "embed",
     "anthropic.count_tokens": "count_tokens",
 }
+_EMBEDDINGS = frozenset({"embeddings"})
 
 
 class ModelDoor:
@@ -56,7 +57,7 @@ class ModelDoor:
             answer = await self._answer(passage, decision)
         except MosaicError as error:
             passage.failed(error)
-            raise
+            raise for_client(error) from error
         except BaseException:
             passage.abandoned()
             raise
@@ -111,7 +112,7 @@ def _asked(call: DoorCall) -> RouteRequest:
         operation=_OPERATIONS[call.codec.name],
         key_id=payer.key_id,
         agent=payer.agent,
-        needs=frozenset(peek.needs),
+        needs=_EMBEDDINGS if call.codec.name == "openai.embeddings" else frozenset(peek.needs),
         input_tokens=peek.n_bytes // _BYTES_PER_TOKEN,
         max_output_tokens=peek.max_tokens or 0,
         privacy="strict" if metadata and metadata.get("privacy") == "strict" else "any",

@@ -8,7 +8,7 @@ from mosaic.cost import Payer
 from mosaic.inference.interfaces import Adapt, Codec, Peeked
 from mosaic.security import VirtualKey
 
-__all__ = ["Answer", "DoorCall"]
+__all__ = ["Answer", "DoorCall", "begun"]
 
 
 @dataclass(slots=True)
@@ -46,3 +46,13 @@ class Answer:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     body: bytes = b""
     chunks: AsyncGenerator[bytes, None] | None = None
+
+
+async def begun(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Return `chunks`, whose first piece is empty, with that piece taken.
+
+    A generator that was never entered does not run its `finally` when it is closed, and with it would lose what
+    settles the call.
+    """
+    await anext(chunks)
+    return chunks

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from mosaic.cache import Cache
 from mosaic.core.errors import LimitExceeded, MosaicError
+from mosaic.core.redaction import Redactor
 from mosaic.cost import Budgets, Ledger, PriceBook, QuotaEntry, Quotas, TokenCost
 from mosaic.inference.door_call import DoorCall
 from mosaic.inference.guards import Guards
@@ -56,6 +57,7 @@ class DoorRooms:
     upstream: UpstreamPool
     metrics: DoorMetrics
     retries: RetryBudget
+    redactor: Redactor
     settings: DoorSettings
     report: Callable[[Decision, str, Outcome], None] | None = None
     open_calls: int = 0

@@ -108,8 +108,8 @@ class Codec(Protocol):
         """Return the request in canonical form, as `request` of the result. Raises InvalidInput or Unsupported."""
         ...
 
-    def write_response(self, response: ModelResponse, asked: Any, /) -> bytes:
-        """Return a whole answer."""
+    def write_response(self, response: Any, asked: Any, /) -> bytes:
+        """Return a whole answer: of a `ModelResponse`, an `EmbeddingResponse` or a count of tokens, as the protocol has it."""
         ...
 
     def writer(self, asked: Any, /) -> StreamWriter:

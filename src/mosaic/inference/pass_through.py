@@ -1,20 +1,23 @@
 """Sends a request to a provider that speaks the client's own protocol: bytes go through, read along the way."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 
 from mosaic.core.errors import ContractViolation, MosaicError, Unavailable
 from mosaic.core.values import JsonObject
 from mosaic.inference.attempt import Attempt
-from mosaic.inference.door_call import Answer
+from mosaic.inference.door_call import Answer, begun
 from mosaic.inference.door_rooms import DoorRooms
 from mosaic.inference.interfaces import Scanner
 from mosaic.inference.passage import Passage
 from mosaic.inference.telling import told
 from mosaic.providers import Usage, WireEndpoint
-from mosaic.providers.faults import error_for, read_fault, retry_after_s
+from mosaic.providers.faults import Fault, error_for, read_fault, retry_after_s
 from mosaic.providers.upstream import UpstreamResponse
 
 __all__ = ["PassThrough"]
+
+Say = Callable[[JsonObject, Attempt], MosaicError]
 
 _ERROR_LIMIT_BYTES = 64_000
 _BYTES_PER_TOKEN = 4
@@ -48,7 +51,7 @@ class PassThrough:
             endpoint, body, timeouts=self._rooms.timeouts(passage.decision.policy)
         )
         try:
-            await _check_status(response, target.provider)
+            await self._check_status(response, target.provider)
             streams = stream and _is_event_stream(response)
             scanner = call.codec.scanner(stream=streams, strip_usage=added_usage)
             if streams:
@@ -58,6 +61,33 @@ class PassThrough:
             response.close()
             raise
 
+    async def _check_status(self, response: UpstreamResponse, provider: str) -> None:
+        if response.status < 300:
+            return
+        if response.status < 400:
+            raise ContractViolation(
+                f"{provider} answered with a redirect ({response.status}).",
+                hint="Set the address to where the API is; redirects are not followed, to keep the key safe.",
+                provider=provider,
+                status=response.status,
+            )
+        body = b""
+        async for chunk in response:
+            body += chunk
+            if len(body) > _ERROR_LIMIT_BYTES:
+                break
+        response.close()
+        wait_s = retry_after_s(response.header_map())
+        raise error_for(self._fault(body), provider=provider, status=response.status, wait_s=wait_s)
+
+    def _fault(self, said: bytes | JsonObject) -> Fault:
+        """Return what a vendor said, without secrets: some repeat the key they refuse."""
+        fault = read_fault(said)
+        return replace(fault, message=self._rooms.redactor.text(fault.message))
+
+    def _said(self, error: JsonObject, attempt: Attempt) -> MosaicError:
+        return error_for(self._fault({"error": error}), provider=attempt.target.provider)
+
     async def _whole(
         self, passage: Passage, attempt: Attempt, response: UpstreamResponse, scanner: Scanner
     ) -> Answer:
@@ -66,7 +96,7 @@ class PassThrough:
         scanner.feed(data)
         seen = scanner.result()
         if seen.error is not None:
-            raise _said(seen.error, attempt)
+            raise self._said(seen.error, attempt)
         nanos = passage.answered(
             attempt,
             seen.usage,
@@ -85,7 +115,7 @@ class PassThrough:
         async for chunk in response:
             first += scanner.feed(chunk)
             if (error := scanner.result().error) is not None:
-                raise _said(error, attempt)
+                raise self._said(error, attempt)
             if first:
                 break
         else:
@@ -96,15 +126,19 @@ class PassThrough:
             )
         attempt.first_byte()
         passage.target = attempt.target
-        return Answer(told(passage, None), chunks=_relay(passage, attempt, response, scanner, first))
+        return Answer(
+            told(passage, None),
+            chunks=await begun(_relay(passage, attempt, response, scanner, first, self._said)),
+        )
 
 
 async def _relay(
-    passage: Passage, attempt: Attempt, response: UpstreamResponse, scanner: Scanner, first: bytes
+    passage: Passage, attempt: Attempt, response: UpstreamResponse, scanner: Scanner, first: bytes, say: Say
 ) -> AsyncGenerator[bytes, None]:
     """Pass on the rest of a stream; settle however it ends."""
     failure: MosaicError | None = None
     try:
+        yield b""  # see `begun`
         yield first
         async for chunk in response:
             if onward := scanner.feed(chunk):
@@ -113,7 +147,7 @@ async def _relay(
             yield rest
         seen = scanner.result()
         if seen.error is not None:
-            failure = _said(seen.error, attempt)  # the client has it already, in the vendor's words
+            failure = say(seen.error, attempt)  # the client has it already, in the vendor's words
         elif not seen.complete:
             raise Unavailable(
                 f"{attempt.target.provider} broke off its answer before the end.",
@@ -139,33 +173,8 @@ async def _relay(
         )
 
 
-def _said(error: JsonObject, attempt: Attempt) -> MosaicError:
-    provider = attempt.target.provider
-    return error_for(read_fault({"error": error}), provider=provider)
-
-
 def _estimate(passage: Passage, output_tokens: int) -> Usage:
     return Usage(passage.call.peek.n_bytes // _BYTES_PER_TOKEN, output_tokens)
-
-
-async def _check_status(response: UpstreamResponse, provider: str) -> None:
-    if response.status < 300:
-        return
-    if response.status < 400:
-        raise ContractViolation(
-            f"{provider} answered with a redirect ({response.status}).",
-            hint="Set the address to where the API is; redirects are not followed, to keep the key safe.",
-            provider=provider,
-            status=response.status,
-        )
-    body = b""
-    async for chunk in response:
-        body += chunk
-        if len(body) > _ERROR_LIMIT_BYTES:
-            break
-    response.close()
-    wait_s = retry_after_s(response.header_map())
-    raise error_for(read_fault(body), provider=provider, status=response.status, wait_s=wait_s)
 
 
 def _is_event_stream(response: UpstreamResponse) -> bool:

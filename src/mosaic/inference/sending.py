@@ -4,6 +4,7 @@ from mosaic.core.errors import MosaicError
 from mosaic.inference.attempt import Attempt
 from mosaic.inference.door_call import Answer
 from mosaic.inference.door_rooms import DoorRooms
+from mosaic.inference.other_operations import count_tokens, embed
 from mosaic.inference.pass_through import PassThrough
 from mosaic.inference.passage import Passage
 from mosaic.inference.translation import Translation
@@ -49,4 +50,8 @@ class Sending:
             endpoint = provider.endpoint(call.codec.name, model, stream=call.peek.stream)
             if endpoint is not None:
                 return await self._pass_through.send(passage, attempt, endpoint)
+        if call.codec.name == "openai.embeddings":
+            return await embed(passage, attempt, provider)
+        if call.codec.name == "anthropic.count_tokens":
+            return await count_tokens(passage, attempt, provider)
         return await self._translation.send(passage, attempt, provider)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mosaic.core.errors import ContractViolation, MosaicError
 from mosaic.inference.attempt import Attempt
-from mosaic.inference.door_call import Answer
+from mosaic.inference.door_call import Answer, begun
 from mosaic.inference.door_rooms import DoorRooms
 from mosaic.inference.interfaces import StreamWriter
 from mosaic.inference.passage import Passage
@@ -15,7 +15,7 @@ from mosaic.inference.telling import told
 from mosaic.observability import get_logger
 from mosaic.providers import AiProvider, Delta, ModelRequest, ModelResponse, Usage, estimate_tokens
 
-__all__ = ["Translation"]
+__all__ = ["Translation", "foreign_code"]
 
 _log = get_logger(__name__)
 _BYTES_PER_TOKEN = 4
@@ -37,7 +37,7 @@ class Translation:
         request = self._request(attempt, asked.request)
         if passage.call.peek.stream:
             return await self._stream(passage, attempt, provider, request, passage.call.codec.writer(asked))
-        with _foreign_code(attempt.target.provider):
+        with foreign_code(attempt.target.provider):
             response = await provider.complete(request, idempotency_key=passage.call.request_id)
         attempt.first_byte()
         nanos = _settle(passage, attempt, response)
@@ -52,7 +52,7 @@ class Translation:
         writer: StreamWriter,
     ) -> Answer:
         pieces = provider.stream(request, idempotency_key=passage.call.request_id)
-        with _foreign_code(attempt.target.provider):
+        with foreign_code(attempt.target.provider):
             first = await anext(pieces, None)
         if first is None:
             raise ContractViolation(
@@ -61,7 +61,10 @@ class Translation:
             )
         attempt.first_byte()
         passage.target = attempt.target
-        return Answer(told(passage, None), chunks=_written(passage, attempt, request, pieces, first, writer))
+        return Answer(
+            told(passage, None),
+            chunks=await begun(_written(passage, attempt, request, pieces, first, writer)),
+        )
 
     def _request(self, attempt: Attempt, request: ModelRequest) -> ModelRequest:
         call, policy, settings = attempt.call, attempt.decision.policy, self._rooms.settings
@@ -89,13 +92,14 @@ async def _written(
     failure: MosaicError | None = None
     written = 0
     try:
+        yield b""  # see `begun`
         yield writer.start()
         item: Delta | ModelResponse | None = first
         while isinstance(item, Delta):
             written += len(item.text)
             if events := writer.feed(item):
                 yield events
-            with _foreign_code(attempt.target.provider):
+            with foreign_code(attempt.target.provider):
                 item = await anext(pieces, None)
         if item is None:
             raise ContractViolation(
@@ -133,12 +137,12 @@ def _settle(passage: Passage, attempt: Attempt, response: ModelResponse) -> int 
 async def _closed(pieces: AsyncIterator[Delta | ModelResponse]) -> None:
     close = getattr(pieces, "aclose", None)
     if close is not None:
-        with _foreign_code("the provider", quiet=True):
+        with foreign_code("the provider", quiet=True):
             await close()
 
 
 @contextmanager
-def _foreign_code(provider: str, *, quiet: bool = False) -> Iterator[None]:
+def foreign_code(provider: str, *, quiet: bool = False) -> Iterator[None]:
     """Turn the mistakes of a plugin into an error of ours, so that another target can be asked."""
     try:
         yield

@@ -7,6 +7,7 @@ be imported, or does not fit, is reported under its name and harms no other.
 
 import asyncio
 import difflib
+import logging
 import os
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
@@ -31,6 +32,7 @@ from mosaic.providers.snapshot import Instance, Seat, Snapshot
 
 __all__ = ["GROUP", "ProviderRegistry"]
 
+_log = logging.getLogger(__name__)
 _DRAIN_S = 60.0
 
 
@@ -68,8 +70,10 @@ class ProviderRegistry:
         self._limited: dict[str, datetime] = {}
         self._retiring: set[asyncio.Task[int]] = set()
         self._reloading: asyncio.Lock | None = None
+        self._known_sources: dict[str, PluginSource] = {}
         self._assembly = self._assemble(settings or {}, disabled)
         self.snapshot: Snapshot = self._assembly.snapshot(None)
+        self._known_sources = _by_fingerprint(self.snapshot)
 
     def names(self, kind: ProviderKind | None = None) -> list[str]:
         """Return the names of all instances, broken ones too, sorted. Imports nothing, unless a kind is asked for."""
@@ -120,6 +124,7 @@ class ProviderRegistry:
         self._registered[plugin.manifest.id] = plugin
         self._assembly = self._assemble(self._assembly.given, self._assembly.disabled)
         self.snapshot = self._assembly.snapshot(self.snapshot)
+        self._known_sources = _by_fingerprint(self.snapshot)
 
     def ai(self, name: str) -> AiProvider:
         """Return the provider `name`, made and configured on first use.
@@ -187,6 +192,10 @@ class ProviderRegistry:
             return ProviderHealth(
                 name, status, error.message, error.hint, dependencies=self._dependencies(name)
             )
+        except Exception as error:  # noqa: BLE001  # a plugin is anyone's code
+            _log.exception("the health check of %s failed", name)
+            said = f"The plugin's own check failed: {type(error).__name__}."
+            return ProviderHealth(name, "broken", said, "The log has the details.")
         until = self._limited.get(name)
         return with_parts(health, asked=thorough, limited_until=until if until and until > now() else None)
 
@@ -251,8 +260,11 @@ class ProviderRegistry:
             assembly, new, reasons = await asyncio.to_thread(self._prepare, settings, disabled, old)
             if reasons:
                 await asyncio.gather(*(seat.close() for seat in set(new.seats()) - set(old.seats())))
+                for seat in new.seats():
+                    self._forget(seat)
                 raise refusal(reasons)
             self._assembly, self.snapshot = assembly, new
+            self._known_sources = _by_fingerprint(new)
             replaced = [seat for seat in old.seats() if seat not in set(new.seats())]
             report = ReloadReport.of(old, new)
         task = asyncio.create_task(retire(replaced, drain_s=drain_s, forget=self._forget))
@@ -267,6 +279,8 @@ class ProviderRegistry:
         await asyncio.gather(*self._retiring, return_exceptions=True)
         for seat in self.snapshot.seats():
             await seat.close()
+        for source in self._known_sources.values():
+            forget(source)
 
     def _prepare(
         self, settings: Mapping[str, JsonObject] | None, disabled: Collection[str] | None, old: Snapshot
@@ -284,6 +298,8 @@ class ProviderRegistry:
         found += [RegisteredSource(plugin) for plugin in self._registered.values()]
         if self._directory is not None:
             found += folder_plugins(self._directory)
+        # What is the same as before is not imported again.
+        found = [self._known_sources.get(source.fingerprint, source) for source in found]
         return Assembly(
             Catalogue(found, redactor=self._redactor),
             settings,
@@ -293,8 +309,7 @@ class ProviderRegistry:
         )
 
     def _forget(self, seat: Seat) -> None:
-        used = {source.fingerprint for sources in self.snapshot.sources.values() for source in sources}
-        if seat.source.fingerprint not in used:
+        if self._known_sources.get(seat.source.fingerprint) is not seat.source:
             forget(seat.source)
 
     def _is_of(self, name: str, kind: ProviderKind) -> bool:
@@ -311,3 +326,7 @@ class ProviderRegistry:
         except MosaicError:
             return "unknown"
         return "ok"
+
+
+def _by_fingerprint(snapshot: Snapshot) -> dict[str, PluginSource]:
+    return {source.fingerprint: source for sources in snapshot.sources.values() for source in sources}

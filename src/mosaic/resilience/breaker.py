@@ -1,7 +1,7 @@
 """A circuit breaker that learns how often its target usually fails, and lets it come back step by step."""
 
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, sqrt
 from typing import Literal
 
 from mosaic.core.values import JsonObject
@@ -70,7 +70,7 @@ class CircuitBreaker:
         self._good = [0] * _BUCKETS
         self._bad = [0] * _BUCKETS
         self._bucket = self._number(clock())
-        self._changed_at = clock()
+        self._changed_at = -inf  # no call is older than a new breaker's state
         self._failed_returns = 0
         self._pending = 0
         self._returned = 0

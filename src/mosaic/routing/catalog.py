@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mosaic.core.errors import MosaicError
 from mosaic.core.values import JsonValue
-from mosaic.cost import PriceList
-from mosaic.providers import ModelCapabilities, ProviderRegistry
 from mosaic.routing.schemas import Target
+
+if TYPE_CHECKING:  # a router without providers needs neither a database library nor theirs
+    from mosaic.cost import PriceList
+    from mosaic.providers import ModelCapabilities, ProviderRegistry
 
 __all__ = ["ProviderTargets", "target_of"]
 
@@ -22,8 +24,8 @@ def target_of(
     model: str | None,
     *,
     kind: str = "ai",
-    capabilities: ModelCapabilities | None = None,
-    prices: PriceList | None = None,
+    capabilities: "ModelCapabilities | None" = None,
+    prices: "PriceList | None" = None,
     attributes: Mapping[str, JsonValue] | None = None,
 ) -> Target:
     """Return the target of a provider instance and its model.
@@ -57,11 +59,11 @@ def _names(value: JsonValue) -> list[Any]:
 
 
 def _price(
-    prices: PriceList,
+    prices: "PriceList",
     provider: str,
     model: str,
     tokens: tuple[int, int],
-    capabilities: ModelCapabilities | None,
+    capabilities: "ModelCapabilities | None",
 ) -> int | None:
     from mosaic.providers import Usage  # noqa: PLC0415  # beside its only use
 
@@ -74,9 +76,9 @@ class ProviderTargets:
 
     def __init__(
         self,
-        registry: ProviderRegistry,
+        registry: "ProviderRegistry",
         *,
-        prices: PriceList | None = None,
+        prices: "PriceList | None" = None,
         attributes: Mapping[str, Mapping[str, JsonValue]] | None = None,
     ) -> None:
         """Ask `registry` for capabilities and `prices` for prices; `attributes` is by instance."""

@@ -20,6 +20,8 @@ _UNTRIED_S = 1_000.0
 """The wait at a target that never answered while it is being tried: one request at a time finds out."""
 # The target answered, and what it said was the caller's fault or the caller's limit: nothing against its health.
 _NOT_ITS_FAULT = frozenset({"invalid_input", "budget_exceeded", "cancelled", "model_refused", "not_found"})
+_MEMORY = 20_000
+"""Targets whose figures are kept."""
 _NOBODY: Mapping[str, str] = {}
 
 
@@ -103,13 +105,26 @@ class LiveStats:
         self.clock = clock
         self._targets: dict[str, LiveTarget] = {}
         self._asked_until = 0.0
+        self.generation = 0
+        """Goes up when figures were forgotten: who holds a `LiveTarget` asks for it again."""
 
     def of(self, target_id: str) -> LiveTarget:
         """Return the figures of a target; the same object for as long as this lives."""
         found = self._targets.get(target_id)
         if found is None:
-            found = self._targets[target_id] = LiveTarget(target_id)
+            if len(self._targets) >= _MEMORY:
+                self._forget()
+            found = self._targets[target_id] = LiveTarget(target_id, counted=self.clock())
         return found
+
+    def _forget(self) -> None:
+        """Drop targets that are idle and were longest not used: callers may name models that there are not."""
+        idle = sorted(
+            (live for live in self._targets.values() if not live.active), key=lambda live: live.counted
+        )
+        for live in idle[: _MEMORY // 2]:
+            del self._targets[live.id]
+        self.generation += 1
 
     def put(self, target_id: str, figures: Sequence[float]) -> None:
         """Take the figures of a target from a decision record (`LiveTarget.figures`)."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import count
 from zoneinfo import ZoneInfo
@@ -214,7 +214,7 @@ def season_of(settings: RoutingSettings, at: datetime) -> Profile | None:
     """Return the season that is switched on, or else the first one that the calendar says."""
     if settings.profile is not None:
         return settings.profiles.get(settings.profile)
-    today = at.date()
+    today = at.astimezone(UTC).date()
     for profile in settings.profiles.values():
         if profile.start is not None and profile.start <= today <= (profile.end or profile.start):
             return profile

@@ -281,6 +281,7 @@ class Router:
         known = self._table.groups
         key = (
             plan.serial,
+            self.live.generation,
             matched.number,
             request.privacy,
             request.residency,
@@ -313,25 +314,53 @@ class Router:
         return Groups(pools, canary, tuple(shadow), tuple(rejected), require.max_cost_nanos)
 
     def _plan(self, request: RouteRequest, matched: Matched, at: datetime) -> Plan:
-        settings, known = self.settings, self._table.plans
+        settings, known, planner = self.settings, self._table.plans, self._table.planner
         profile = season_of(settings, at) if settings.profiles else None
-        place = matched.place
+        name, targets = self._destination(request, matched)
         key: tuple[object, ...] = (
-            request.name if place is None else None,
+            name or (request.name if matched.place is None else None),
+            name is None,
             request.kind,
-            self._table.planner.payer(request.tenant, request.project),
+            planner.payer(request.tenant, request.project),
             profile and profile.name,
             id(matched.place),  # rules live as long as the table that holds this key
             id(matched.order),
         )
-        found = known.get(key) or self._kept(key, self._made_plan(request, matched, profile, window=None))
+        found = known.get(key)
+        if found is None:
+            found = self._kept(key, self._made_plan(request, matched, profile, name, targets))
         if not found.route.windows:
             return found
         window = open_window(found.route.windows, at)
         if window is None:
             return found
         key = (*key, window.name)
-        return known.get(key) or self._kept(key, self._made_plan(request, matched, profile, window=window))
+        found = known.get(key)
+        return found or self._kept(
+            key, self._made_plan(request, matched, profile, name, targets, window=window)
+        )
+
+    def _destination(self, request: RouteRequest, matched: Matched) -> tuple[str | None, tuple[Target, ...]]:
+        """Return the route that a request goes to, or the targets that it or a rule names without one."""
+        planner, rule = self._table.planner, matched.place
+        if rule is not None:
+            return (
+                (rule.route, ()) if rule.route else (None, planner.targets.picked(rule.targets, request.kind))
+            )
+        routes, name = planner.settings.routes, request.name
+        if name in routes:
+            return name, ()
+        if name:
+            exact = planner.targets.get(name)
+            if exact is not None and exact.kind == request.kind:
+                return None, (exact,)
+            same = planner.targets.of_model(request.kind, name)
+            if same:
+                return None, same
+        default = planner.default(request.kind, request.tenant, request.project)
+        if default is None or default not in routes:
+            raise unknown_name(request, self.settings, self.targets)
+        return default, ()  # every name that nobody knows shares the default's plan
 
     def _kept(self, key: tuple[object, ...], plan: Plan) -> Plan:
         known = self._table.plans
@@ -341,24 +370,19 @@ class Router:
         return plan
 
     def _made_plan(
-        self, request: RouteRequest, matched: Matched, profile: Profile | None, *, window: Window | None
+        self,
+        request: RouteRequest,
+        matched: Matched,
+        profile: Profile | None,
+        name: str | None,
+        targets: tuple[Target, ...],
+        *,
+        window: Window | None = None,
     ) -> Plan:
         planner, tenant, project = self._table.planner, request.tenant, request.project
-        rule, order = matched.place, matched.order
-        if rule is not None and rule.targets:
-            targets = planner.targets.picked(rule.targets, request.kind)
-            return planner.of_targets(targets, request.kind, tenant, project, order)
-        name = rule.route if rule is not None and rule.route else request.name
-        route = planner.route(name, tenant, project, profile) if name else None
-        if route is None and name:
-            exact = planner.targets.get(name)
-            targets = (exact,) if exact is not None else planner.targets.of_model(request.kind, name)
-            targets = tuple(target for target in targets if target.kind == request.kind)
-            if targets:
-                return planner.of_targets(targets, request.kind, tenant, project, order)
-        if route is None:
-            default = planner.default(request.kind, tenant, project)
-            route = planner.route(default, tenant, project, profile) if default else None
+        if name is None:
+            return planner.of_targets(targets, request.kind, tenant, project, matched.order)
+        route = planner.route(name, tenant, project, profile)
         if route is None or route.kind != request.kind:
             raise unknown_name(request, self.settings, self.targets)
-        return planner.of_route(route, tenant, project, profile=profile, window=window, rule=order)
+        return planner.of_route(route, tenant, project, profile=profile, window=window, rule=matched.order)

@@ -1,5 +1,6 @@
 """Values of routing: where a request can go, what is asked, and what was decided."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -187,8 +188,13 @@ class Ranked:
     parts: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> JsonObject:
-        """Return the entry as a JSON object."""
-        return {"target": self.target.id, "score": self.score, "parts": dict(self.parts)}
+        """Return the entry as a JSON object; what is unknown (infinite) is null."""
+        parts = {name: _finite(value) for name, value in self.parts.items()}
+        return {"target": self.target.id, "score": _finite(self.score), "parts": parts}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 @dataclass(frozen=True, slots=True)

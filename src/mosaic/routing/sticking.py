@@ -68,18 +68,15 @@ class StickyTargets:
         first = _first(before, field, ranked)
         target = before if first is not None and before is not None else ranked[0].target.id
         if self._learns:
-            self._remember(key, target, now + sticky.ttl_s, now)
+            self._remember(key, target, now + sticky.ttl_s)
         if first is None:
             return ranked, False
         return [first, *(entry for entry in ranked if entry.target.id != target)], True
 
-    def _remember(self, key: tuple[str, str, str], target: str, until: float, now: float) -> None:
-        self._kept.pop(key, None)  # the oldest stand first
-        if len(self._kept) >= _MEMORY:
-            for old in [old for old, (_, end) in self._kept.items() if end <= now] or [
-                next(iter(self._kept))
-            ]:
-                del self._kept[old]
+    def _remember(self, key: tuple[str, str, str], target: str, until: float) -> None:
+        self._kept.pop(key, None)  # so that the longest silent stand first
+        while len(self._kept) >= _MEMORY:
+            del self._kept[next(iter(self._kept))]
         self._kept[key] = (target, until)
 
 

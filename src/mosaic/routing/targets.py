@@ -46,6 +46,11 @@ class Targets:
         for identifier, told in self._facts.items():
             if not _is_pattern(identifier) and identifier not in self._known:
                 self._declare(identifier, told)
+        self._by_model: dict[tuple[str, str], tuple[Target, ...]] = {}
+        for target in self._known.values():
+            if target.model is not None:
+                named = (target.kind, target.model)
+                self._by_model[named] = (*self._by_model.get(named, ()), target)
 
     def _declare(self, identifier: str, told: Mapping[str, Any]) -> None:
         """Know a target that only the operator's facts name: from `resolve`, or from its `kind` when it states one."""
@@ -82,9 +87,7 @@ class Targets:
 
     def of_model(self, kind: str, model: str) -> tuple[Target, ...]:
         """Return every known target that offers a model of this name."""
-        return tuple(
-            target for target in self._known.values() if target.model == model and target.kind == kind
-        )
+        return self._by_model.get((kind, model), ())
 
     def picked(self, picks: Iterable[Pick], kind: str) -> tuple[Target, ...]:
         """Return the targets that the picks mean, each once, in their order."""

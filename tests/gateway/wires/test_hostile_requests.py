@@ -102,6 +102,79 @@ def test_a_broken_request_is_read_or_refused(wire, data):
     attempt(wire, json.dumps(data.draw(broken(bodies)), allow_nan=True).encode())
 
 
+SAMPLES = {
+    RESPONSES: [CODEX],
+    MESSAGES: [CLAUDE_CODE],
+    COUNT: [CLAUDE_CODE],
+    EMBEDDINGS: [{"model": "m", "input": ["a"], "dimensions": 3, "encoding_format": "float", "user": "u"}],
+    CHAT: [
+        {
+            "model": "m",
+            "n": 1,
+            "stream_options": {"include_usage": True},
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "n", "schema": {"type": "object"}},
+            },
+            "metadata": {"a": "b"},
+            "stop": ["x"],
+            "modalities": ["text"],
+            "tools": [
+                {"type": "function", "function": {"name": "f", "description": "d", "parameters": {}}},
+                {
+                    "type": "custom",
+                    "custom": {"name": "c", "format": {"type": "grammar", "grammar": {"definition": "x"}}},
+                },
+            ],
+            "tool_choice": {
+                "type": "allowed_tools",
+                "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "f"}}]},
+            },
+            "messages": [
+                {"role": "developer", "content": [{"type": "text", "text": "x"}]},
+                {
+                    "role": "user",
+                    "content": [
+                        {
+                            "type": "image_url",
+                            "image_url": {"url": "data:image/png;base64,AA", "detail": "low"},
+                        },
+                        {"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}},
+                        {"type": "file", "file": {"file_data": "data:application/pdf;base64,AA"}},
+                    ],
+                },
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "refusal": "no",
+                    "reasoning_content": "hm",
+                    "tool_calls": [
+                        {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+                        {"id": "c2", "type": "custom", "custom": {"name": "c", "input": "x"}},
+                    ],
+                },
+                {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "x"}]},
+            ],
+        }
+    ],
+}
+
+
+@every_wire
+@pytest.mark.parametrize(
+    "strange_value", [[], {}, [[]], [{}], {"type": []}, 7, -1.5, None, True, "", "x", 2**70]
+)
+def test_a_wrong_value_at_any_place_is_read_or_refused(wire, strange_value):
+    for sample in SAMPLES[wire]:
+        for path in list(places(sample))[1:]:
+            body = copy.deepcopy(sample)
+            parent = body
+            for step in path[:-1]:
+                parent = parent[step]
+            parent[path[-1]] = strange_value
+            attempt(wire, json.dumps(body).encode())
+
+
 @every_wire
 @given(st.binary(max_size=200))
 @settings(max_examples=60, deadline=None)
@@ -216,6 +289,34 @@ def test_arguments_that_a_model_once_wrote_badly_are_no_reason_to_refuse(written
                 "thinking": {"type": "enabled"},
             },
             "thinking.budget_tokens",
+        ),
+        (
+            CHAT,
+            {
+                "messages": [{"role": "user", "content": "x"}],
+                "tools": [{"type": "function", "function": {"name": "f"}}],
+                "tool_choice": {"type": "function", "function": {"name": "g"}},
+            },
+            "tool_choice.function.name",
+        ),
+        (
+            MESSAGES,
+            {
+                "max_tokens": 1,
+                "messages": [{"role": "user", "content": "x"}],
+                "tools": [{"name": "f"}],
+                "tool_choice": {"type": "tool", "name": "web_search"},
+            },
+            "tool_choice.name",
+        ),
+        (
+            RESPONSES,
+            {
+                "input": "x",
+                "tools": [{"type": "function", "name": "f"}],
+                "tool_choice": {"type": "function", "name": "g"},
+            },
+            "tool_choice.name",
         ),
         (RESPONSES, {"input": []}, "input"),
         (RESPONSES, {"input": [{"type": "function_call", "name": "f"}]}, "input[0].call_id"),

@@ -228,6 +228,16 @@ def test_half_a_surrogate_pair_from_a_provider_breaks_no_stream(wire):
 
 
 @every_wire
+def test_numbers_of_any_size_from_a_provider_are_written(wire):
+    call = ToolCallPart("c", "f", {"n": 2**80, "endless": float("inf"), "text": "\ud800"})
+    response = ModelResponse(Message("assistant", (call,)), "tool_call", Usage(1, 1), "m", "p")
+    assert str(2**80).encode() in codec(wire).write_response(response, asked(wire))
+    stream = written(wire, response, [])
+    assert str(2**80).encode() in stream
+    judges.events(stream)
+
+
+@every_wire
 def test_a_failed_stream_ends_in_the_vendors_error(wire):
     writer = codec(wire).writer(asked(wire))
     stream = (

@@ -108,12 +108,17 @@ async def test_a_connection_that_ends_with_its_answer_is_not_used_again(pool, an
             assert server.connections == expected
 
 
-async def test_a_connection_that_the_upstream_closed_in_the_meantime_is_not_used(pool):
+@pytest.mark.parametrize("noticed", [True, False], ids=["noticed", "not noticed yet"])
+async def test_a_connection_that_the_upstream_closed_in_the_meantime_is_not_used(anyio_backend, noticed):
+    pool = UpstreamPool(limits=UpstreamLimits(trusted_s=0.0))
     async with serving(answering(OK, calls=1), answering(OK)) as server:
         assert await (await pool.send(server.endpoint(), b"{}")).read() == b"ok"
         await server.ended.get()
+        if noticed:
+            await until(lambda: not pool.loads()[0].open)
         assert await (await pool.send(server.endpoint(), b"{}")).read() == b"ok"
         assert server.connections == 2
+    await pool.close()
 
 
 async def test_an_upstream_that_says_how_long_it_keeps_a_connection_is_believed(pool):

@@ -1,11 +1,14 @@
 """Many calls at once: bounds, the queue, timeouts of each phase, closing."""
 
 import asyncio
+import contextlib
+import gc
 
 import pytest
 
-from mosaic.core.errors import TimedOut, Unavailable
-from mosaic.providers.upstream import UpstreamLimits, UpstreamPool, UpstreamTimeouts
+from mosaic.core.errors import ContractViolation, TimedOut, Unavailable
+from mosaic.providers.upstream import UpstreamLimits, UpstreamPool, UpstreamResponse, UpstreamTimeouts
+from mosaic.providers.upstream.connection import Connection
 from tests.providers.upstream.server import CHUNKED, OK, Peer, answering, chunk, hanging, head, serving, until
 
 pytestmark = pytest.mark.anyio
@@ -174,3 +177,29 @@ async def test_each_event_loop_has_its_own_connections(pool):
         assert bodies == [b"ok"]
         assert server.connections == 2
         assert pool.loads()[0].idle == 1
+
+
+@pytest.mark.parametrize("how", ["left", "read", "refused"])
+async def test_nothing_of_a_call_is_left_when_it_is_over(pool, how):
+    def objects() -> int:
+        gc.collect()
+        return sum(isinstance(thing, Connection | UpstreamResponse) for thing in gc.get_objects())
+
+    before = objects()
+    script = {
+        "left": hanging(CHUNKED, chunk(b"one")),
+        "read": answering(head("connection: close", "content-length: 2") + b"ok", calls=1),
+        "refused": answering(b"junk\r\n\r\n", calls=1),
+    }[how]
+    async with serving(script) as server:
+
+        async def call() -> None:
+            with contextlib.suppress(ContractViolation):
+                async with await pool.send(server.endpoint(), b"{}") as response:
+                    await anext(response)
+
+        for _ in range(10):
+            await asyncio.gather(*(call() for _ in range(10)))
+        await until(lambda: not pool.loads()[0].open)
+        assert server.connections == 100
+        assert objects() <= before + 1

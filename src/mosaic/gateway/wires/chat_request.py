@@ -166,7 +166,10 @@ def _tool_choice(value: Any, tools: tuple[ToolDefinition, ...]) -> tuple[tuple[T
     kind = choice(shown.get("type"), "tool_choice.type", ("function", "custom", "allowed_tools"))
     inner = object_at(shown.get(kind), f"tool_choice.{kind}")
     if kind != "allowed_tools":
-        return tools, text_at(inner.get("name"), f"tool_choice.{kind}.name")
+        name = text_at(inner.get("name"), f"tool_choice.{kind}.name")
+        if name not in {tool.name for tool in tools}:
+            raise invalid(f"tool_choice.{kind}.name", "This tool is not among `tools`.")
+        return tools, name
     mode = choice(inner.get("mode"), "tool_choice.allowed_tools.mode", ("auto", "required"))
     allowed = set()
     for index, item in enumerate(sequence(inner.get("tools"), "tool_choice.allowed_tools.tools")):

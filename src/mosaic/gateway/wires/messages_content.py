@@ -104,7 +104,8 @@ class _Conversation:
             for index, item in enumerate(sequence(content, f"{path}.content")):
                 where = f"{path}.content[{index}]"
                 inner = object_at(item, where)
-                found = self._block(inner, where) if inner.get("type") in _READERS else [_as_text(inner)]
+                reader = _READERS.get(text_at(inner.get("type"), f"{where}.type"))
+                found = [_as_text(inner)] if reader is None else reader(inner, where)
                 texts += [part.content for part in found if isinstance(part, TextPart)]
                 rest += [part for part in found if not isinstance(part, TextPart)]
         name = self._calls.get(identifier, "")

@@ -179,8 +179,10 @@ def _tool_choice(value: Any, tools: tuple[ToolDefinition, ...]) -> tuple[str, bo
     if kind == "tool":
         name = text_at(shown.get("name"), "tool_choice.name")
         if name not in {tool.name for tool in tools}:
-            raise Unsupported(
-                f"tool_choice.name: The tool {name[:80]!r} is not one that this provider could be given."
+            raise invalid(
+                "tool_choice.name",
+                "This tool is not among those of `tools` that any provider can be given.",
+                hint="A tool that Anthropic runs itself needs a route that leads to Anthropic.",
             )
         return name, parallel
     return {"auto": "auto", "any": "required", "none": "none"}[kind], parallel

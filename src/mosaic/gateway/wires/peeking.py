@@ -43,7 +43,7 @@ _MARKS = {
 _CHAT_MEDIA = re.compile(rb'"(?:image_url|input_audio|file)"')
 _RESPONSES_MEDIA = re.compile(rb'"input_(?:image|file|audio)"')
 _MESSAGES_MEDIA = re.compile(rb'"(?:image|document)"')
-_FORMAT = re.compile(rb'"type"[ \t\n\r]*:[ \t\n\r]*"json_(?:schema|object)"')
+_FORMAT = re.compile(rb'"type"[ \t\n\r]*:[ \t\n\r]*"json_schema"')
 _CLAUDE_CODE_SESSION = "_session_"
 
 

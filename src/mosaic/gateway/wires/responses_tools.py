@@ -4,6 +4,7 @@ from typing import Any
 
 from mosaic.core.errors import Unsupported
 from mosaic.core.values import JsonObject
+from mosaic.gateway.wires.members import invalid
 from mosaic.gateway.wires.reading import choice, object_at, optional_text, sequence, text_at
 from mosaic.gateway.wires.tools import custom_tool, no_parameters
 from mosaic.providers import ToolDefinition
@@ -82,17 +83,20 @@ class Toolbox:
             return self._allow(shown)
         if kind not in ("function", "custom"):
             raise _foreign("tool_choice", kind)
-        return flat_name(
-            optional_text(shown.get("namespace"), "tool_choice.namespace"),
-            text_at(shown.get("name"), "tool_choice.name"),
-        )
+        namespace = optional_text(shown.get("namespace"), "tool_choice.namespace")
+        name = flat_name(namespace, text_at(shown.get("name"), "tool_choice.name"))
+        if name not in self._tools:
+            raise invalid("tool_choice.name", "This tool is not among `tools`.")
+        return name
 
     def _allow(self, shown: JsonObject) -> str:
         mode = choice(shown.get("mode"), "tool_choice.mode", ("auto", "required"))
-        allowed = {
-            object_at(item, f"tool_choice.tools[{index}]").get("name")
-            for index, item in enumerate(sequence(shown.get("tools"), "tool_choice.tools"))
-        }
+        allowed: set[str] = set()
+        for index, item in enumerate(sequence(shown.get("tools"), "tool_choice.tools")):
+            path = f"tool_choice.tools[{index}]"
+            tool = object_at(item, path)
+            if tool.get("type") in ("function", "custom"):
+                allowed.add(text_at(tool.get("name"), f"{path}.name"))
         self._tools = {name: tool for name, tool in self._tools.items() if name in allowed}
         return mode
 

@@ -63,14 +63,10 @@ class ResourceStore:
         self, resource: ResourceSample, items: list[JsonObject], path: str, query: Mapping[str, str]
     ) -> Reply:
         paging = self._pagination
-        given = query.get(paging.parameter, "")
-        start = {
-            "none": 0,
-            "page": (int(given or 1) - 1) * _PAGE_SIZE,
-            "link": (int(given or 1) - 1) * _PAGE_SIZE,
-            "offset": int(given or 0) if paging.style == "offset" else 0,
-            "cursor": int(given.removeprefix("after-") or 0) if paging.style == "cursor" else 0,
-        }[paging.style]
+        try:
+            start = _start(paging, query.get(paging.parameter, ""))
+        except ValueError:
+            return self._sample.refusal(400, kind="no_such_page")
         size = len(items) if paging.style == "none" else _PAGE_SIZE
         shown, more = items[start : start + size], start + size < len(items)
         headers: dict[str, str] = {}
@@ -81,6 +77,15 @@ class ResourceStore:
             number = start // _PAGE_SIZE + 2
             headers["link"] = f'<http://vendor{path}?{paging.parameter or "page"}={number}>; rel="next"'
         return json_reply(body if resource.list_field else shown, headers=headers)
+
+
+def _start(paging: Pagination, given: str) -> int:
+    """Return the index of the first item of the page that is asked for."""
+    if paging.style in ("page", "link"):
+        return (int(given or 1) - 1) * _PAGE_SIZE
+    if paging.style == "offset":
+        return int(given or 0)
+    return int(given.removeprefix("after-") or 0) if paging.style == "cursor" else 0
 
 
 def _matched(template: str, path: str, resource: ResourceSample) -> str | None:

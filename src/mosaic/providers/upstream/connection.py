@@ -48,6 +48,7 @@ class Connection(asyncio.Protocol):
         "_framed",
         "_headers",
         "_home",
+        "_idle_at",
         "_interim",
         "_keep_alive_s",
         "_limits",
@@ -83,6 +84,7 @@ class Connection(asyncio.Protocol):
         self._timeouts = UpstreamTimeouts()
         self._keep_alive_s = limits.keep_alive_s
         self._made = False
+        self._idle_at = -inf  # it has not been idle yet
         self._closed = False
         self._framed = False  # the answer's end is marked by more than the end of the connection
         self._reusable = False
@@ -168,12 +170,15 @@ class Connection(asyncio.Protocol):
     @property
     def fresh(self) -> bool:
         """Whether an idle connection can be used: it is open, and nothing has come that nobody asked for."""
-        return not self._closed and self._poll is not None and not self._poll.poll(0)
+        if self._closed or self._poll is None or self._transport is None or self._transport.is_closing():
+            return False
+        return self._loop.time() - self._idle_at < self._limits.trusted_s or not self._poll.poll(0)
 
     def idle(self) -> None:
         """Nobody needs the connection now: it closes by itself after a while."""
+        self._idle_at = now = self._loop.time()
         self._total_due = inf
-        self._await("idle", self._loop.time() + self._keep_alive_s)
+        self._await("idle", now + self._keep_alive_s)
 
     # What the event loop says.
 
