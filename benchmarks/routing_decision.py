@@ -1,11 +1,11 @@
 """How long does one routing decision take with 100 instances and 1,000 mixed rules?
 
-Every strategy decides over all 100 instances, each of another price, region and load, under 1,000 rules of five
-sorts: exact, prefix glob, regular expression, attribute with a requirement, CEL. Requests differ in tenant, project,
-model, size and attributes; one in ten has a project that was never seen. Half of them are limited in cost. Every
-request is decided once in each round, the never seen project another one each time, and its figure is its quickest
-round: a machine that is shared adds to the others. Processor time is what a decision takes; wall time has in it
-whatever else ran.
+Every strategy decides over all 100 instances, each of another price, region and load, one of them resting, under
+1,000 rules of five sorts: exact, prefix glob, regular expression, attribute with a requirement, CEL. Requests differ
+in tenant, project, model, size and attributes; one in ten has a project that was never seen. Half of them are limited
+in cost. Every request is decided once in each round, the never seen project another one each time, and its figure is
+its quickest round: a machine that is shared adds to the others. Processor time is what a decision takes; wall time has
+in it whatever else ran.
 
     python benchmarks/routing_decision.py [--requests 4000] [--rounds 5] [--json] [--check]
 
@@ -118,7 +118,8 @@ def requests(count: int, number: int) -> list[RouteRequest]:
 def router(strategy: str) -> Router:
     route = Route("pool", targets=(Pick("*"),), strategy=strategy, prefer=Prefer(1, 1, 1, 1))
     distances = {(a, b): 0.0 if a == b else 0.09 for a in REGIONS for b in REGIONS}
-    live = LiveStats()
+    breakers = {f"provider{i}:model{i % 7}": i == 50 for i in range(INSTANCES)}
+    live = LiveStats(is_open=lambda name: breakers[name])
     settings = RoutingSettings(routes={"pool": route}, rules=rules(), latencies_s=distances)
     made = Router(settings, targets(), live=live)
     for i, target in enumerate(made.targets):

@@ -71,6 +71,7 @@ async def test_a_job_takes_its_turns_and_journals_every_move_with_the_effects_th
         "agent.turn", "model.called", "agent.message", "agent.turn",
     ]  # fmt: skip
     assert {event.path for event in await bench.events("agent.turn", "agent.message")} == {PATH}
+    assert {event.actor for event in await bench.events()} == {"agent:coder"}
     found = await bench.conversations.conversation(bench.ctx, RUN, PATH)
     assert (found.agent, found.state, found.turns) == ("coder", "complete", 2)
     assert [message.role for message in found.messages] == ["user", "assistant", "tool", "assistant"]

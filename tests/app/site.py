@@ -129,7 +129,8 @@ async def open_site(
     async with open_application(settings, execute=True) as application:
         if not http:
             ctx = Context(settings.tenant, settings.project, Actor("user", "owner"))
-            yield Site(application, LocalClient(application.operations, ctx), folder)
+            client = LocalClient(application.operations, ctx, door=application.door_operations)
+            yield Site(application, client, folder)
             return
         async with (
             serving(application, port=port) as address,

@@ -136,7 +136,12 @@ async def test_each_period_begins_anew_and_the_one_before_stays_as_it_was(
     node = await start()
     moment = datetime(2026, 11, 30, 23, 59, tzinfo=UTC)
     budgets = Budgets(
-        database, node.journal, node.budgets._bus, node.books, clock=lambda: moment, seconds=lambda: moment.timestamp()
+        database,
+        node.journal,
+        node.budgets._bus,
+        node.books,
+        clock=lambda: moment,
+        seconds=lambda: moment.timestamp(),
     )
     await limit(node, ctx, "tenant", nanos=100, period="day")
     await limit(node, ctx, "project", "p1", nanos=150, period="month")
@@ -245,7 +250,9 @@ async def test_an_alert_is_given_once_for_each_threshold(start: Start, ctx: Cont
     assert [alert["percent"] for alert in await until(lambda: alerts(2))] == [50, 90]
 
 
-async def test_thousands_that_wait_for_one_lease_are_answered_by_a_few_commits(node: Node, ctx: Context) -> None:
+async def test_thousands_that_wait_for_one_lease_are_answered_by_a_few_commits(
+    node: Node, ctx: Context
+) -> None:
     await limit(node, ctx, "tenant", nanos=10**12)
     holds = await asyncio.gather(*(node.hold(1_000) for _ in range(2_000)))
     for hold in holds:
@@ -277,7 +284,9 @@ async def test_what_calls_hold_when_a_process_ends_counts_as_spent(start: Start,
 CALL = ModelCall("build", "coder", "openai", "gpt-4o", Usage(60, 40), Money(70))
 
 
-async def test_an_agents_call_draws_on_the_budgets_above_its_run(node: Node, database: Database, ctx: Context) -> None:
+async def test_an_agents_call_draws_on_the_budgets_above_its_run(
+    node: Node, database: Database, ctx: Context
+) -> None:
     cost = Cost(database)
     cost.draw_on(node.budgets)
     await limit(node, ctx, "agent", "coder", nanos=150)

@@ -102,6 +102,11 @@ async def parent(execution: Execution) -> JsonValue:
     return await execution.call("child", "steps", execution.input)
 
 
+async def parent_of_crash(execution: Execution) -> JsonValue:
+    """Calls `crash` as a child."""
+    return await execution.call("child", "crash", execution.input, path="agents/child")
+
+
 HANDLERS: dict[str, Handler] = {
     "steps": steps,
     "crash": crash,
@@ -109,4 +114,5 @@ HANDLERS: dict[str, Handler] = {
     "child_of_shell": child_of_shell,
     "writer": writer,
     "parent": parent,
+    "parent_of_crash": parent_of_crash,
 }

@@ -153,6 +153,27 @@ async def test_an_execution_that_keeps_killing_its_process_becomes_a_dead_letter
     assert not await engine.dead_letters(ctx)
 
 
+async def test_a_dead_execution_that_is_requeued_takes_the_dead_child_it_waits_for_along(
+    worker, engine, ctx, notes, tmp_path, happened
+):
+    none = replace(SETTINGS, max_recoveries=0)
+    node = await worker(none)
+    await node.start(**order("parent_of_crash", notes, until=str(tmp_path / "mended")))
+    await node.ended()
+    node = await worker(none)
+    assert (await engine.wait("e1", timeout_s=WAIT_S)).status is ExecutionStatus.DEAD
+
+    async def both_dead():
+        return len(await engine.dead_letters(ctx)) == 2
+
+    await until(both_dead)
+    (tmp_path / "mended").touch()
+    await engine.requeue(ctx, "e1")
+    assert (await engine.wait("e1", timeout_s=WAIT_S)).output == ["kept", "survived"]
+    assert not await engine.dead_letters(ctx)
+    await happened("execution.requeued", execution="e1/#child")
+
+
 async def test_a_program_that_waits_is_not_blamed_for_the_crashes_of_others(
     worker, engine, ctx, database, notes, happened
 ):

@@ -1,6 +1,7 @@
 """Several nodes on PostgreSQL: adoption, fencing, hand-over."""
 
 import asyncio
+import contextlib
 import signal
 
 import pytest
@@ -135,13 +136,20 @@ async def test_a_node_that_was_declared_dead_can_commit_nothing(database, journa
     assert info.status is ExecutionStatus.RUNNING
 
 
-@pytest.mark.requirement("MAOS-44")
+@pytest.fixture
+async def fenced():
+    """Shuts engines down after the test, also when it failed: another could not be launched beside them."""
+    async with contextlib.AsyncExitStack() as stack:
+        yield stack
+
+
 @pytest.mark.parametrize("changes_before", [0, 3], ids=["by the thread", "the short way"])
 async def test_a_change_that_meets_the_declaration_waits_for_it_and_is_not_written(
-    database, journal, bus, ctx, changes_before
+    database, journal, bus, ctx, fenced, changes_before
 ):
     engine = Engine(database, journal, bus, SETTINGS, on_fenced=lambda _: None)
     await engine.launch()
+    fenced.push_async_callback(engine.shutdown)
     for number in range(changes_before):
         await journal.finish_effect(ctx, "r1", f"#before{number}", events=[NewEvent("before", {})])
     head = await journal.head(ctx)
@@ -167,4 +175,3 @@ async def test_a_change_that_meets_the_declaration_waits_for_it_and_is_not_writt
         await late
     assert await journal.head(ctx) == head
     assert "#late" not in await journal.recorded(ctx, "r1")
-    await engine.shutdown()

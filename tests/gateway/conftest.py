@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,16 @@ class GatewaySite:
             self.ctx, types=["model.called", "model.failed"], limit=10_000
         )
         return [event.data | {"type": event.type} for event in events]
+
+    async def recorded(self, count: int) -> list[JsonObject]:
+        """Wait until so many calls have ended; return what the journal says of them."""
+        async with asyncio.timeout(WAIT_S), aclosing(self.application.journal.tail(self.ctx)) as events:
+            seen = 0
+            async for event in events:
+                seen += event.type in ("model.called", "model.failed")
+                if seen == count:
+                    break
+        return await self.ledger()
 
 
 def chat_reply(text: str = "Hello there", *, usage: JsonObject | None = None, **message: Any) -> Reply:

@@ -1,11 +1,15 @@
 """The `/v1` door, as clients meet it."""
 
+import asyncio
 import json
 
 import pytest
 
+from mosaic.app.learned_file import LearnedFile
+from mosaic.cost import NewBudget
 from mosaic.providers.testing.endpoint import Reply, json_reply
-from tests.gateway.conftest import GatewaySite, chat_stream, message_stream
+from mosaic.security import KeyLimits
+from tests.gateway.conftest import GatewaySite, chat_reply, chat_stream, message_reply, message_stream
 
 pytestmark = pytest.mark.anyio
 
@@ -168,3 +172,117 @@ async def test_an_upstream_that_talks_nonsense_is_a_failed_target(gateway: Gatew
     gateway.openai.will(Reply(raw=b"HTTP/1.1 two hundred\r\n\r\n"))
     answer = await gateway.chat("safe")
     assert answer.headers["x-mosaic-model"] == "anthropic:claude-sonnet-4-5"
+
+
+async def test_a_provider_that_a_health_check_found_gone_gets_no_request(gateway: GatewaySite) -> None:
+    gateway.route("safe", "openai.chat", fallback=["anthropic:claude-sonnet-4-5"])
+    gateway.openai.will(json_reply({"error": {"message": "no such key"}}, status=401))
+    gateway.anthropic.will(json_reply({"data": [], "has_more": False}))
+    await gateway.application.model.health.check_all()
+    asked = len(gateway.openai.requests)
+    gateway.anthropic.will(message_reply())
+    answer = await gateway.chat("safe")
+    assert answer.headers["x-mosaic-model"] == "anthropic:claude-sonnet-4-5"
+    assert len(gateway.openai.requests) == asked
+    gateway.openai.will(json_reply({"object": "list", "data": []}))
+    await gateway.application.model.health.check_all()
+    gateway.openai.will(chat_reply())
+    answer = await gateway.chat("safe")
+    assert answer.headers["x-mosaic-model"] == "openai:gpt-4o"
+
+
+async def test_a_late_answer_is_asked_for_twice_and_the_sooner_one_counts(gateway: GatewaySite) -> None:
+    gateway.route("hedged", "openai.chat", fallback=["anthropic:claude-sonnet-4-5"], hedge="50ms")
+    gateway.openai.will(Reply(then="hang"))
+    answer = await gateway.chat("hedged")
+    assert answer.headers["x-mosaic-model"] == "anthropic:claude-sonnet-4-5"
+    async with asyncio.timeout(10):
+        await gateway.openai.gone.wait()
+    (call,) = await gateway.ledger()
+    assert {attempt["target"] for attempt in call["attempts"]} == {
+        "openai:gpt-4o",
+        "anthropic:claude-sonnet-4-5",
+    }
+
+
+async def test_a_copy_goes_to_a_target_on_trial_and_nobody_waits_for_it(gateway: GatewaySite) -> None:
+    gateway.route("tried", "openai.chat", shadow={"targets": ["anthropic:claude-sonnet-4-5"]})
+    answer = await gateway.chat("tried")
+    assert answer.headers["x-mosaic-model"] == "openai:gpt-4o"
+    calls = await gateway.recorded(2)
+    assert [call.get("shadow", False) for call in sorted(calls, key=lambda call: call["call"])] == [
+        False,
+        True,
+    ]
+
+
+async def test_a_client_that_leaves_a_stream_ends_the_call_upstream(gateway: GatewaySite) -> None:
+    gateway.openai.will(chat_stream("one ", "two ", then="hang", done=False))
+    body = {"model": "fast", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+    headers = {"authorization": f"Bearer {gateway.key}"}
+    async with gateway.client.stream(
+        "POST", gateway.url + "/v1/chat/completions", json=body, headers=headers
+    ) as stream:
+        async for line in stream.aiter_lines():
+            if "two" in line:
+                break
+    async with asyncio.timeout(10):
+        await gateway.openai.gone.wait()
+    calls = await gateway.recorded(1)
+    assert calls[0]["outcome"] == "cancelled"
+    assert calls[0]["output_tokens"] >= 2
+    assert calls[0]["usage_estimated"] is True
+
+
+async def test_a_budget_is_refused_with_402_and_its_name_before_anything_is_sent(
+    gateway: GatewaySite,
+) -> None:
+    key_id, key = await gateway.new_key("poor")
+    budget = NewBudget(scope="key", subject=key_id, nanos=1_000)
+    await gateway.application.model.limits.set(gateway.ctx, budget)
+    await gateway.application.model.budgets.refresh()
+    answer = await gateway.chat(key=key, max_tokens=100)
+    assert answer.status_code == 402
+    assert key_id in answer.json()["error"]["message"]
+    assert not gateway.openai.requests
+
+
+async def test_an_answer_without_a_limit_is_limited_to_what_the_budget_has(gateway: GatewaySite) -> None:
+    key_id, key = await gateway.new_key("small")
+    budget = NewBudget(scope="key", subject=key_id, nanos=20_000_000)
+    await gateway.application.model.limits.set(gateway.ctx, budget)
+    await gateway.application.model.budgets.refresh()
+    assert (await gateway.chat(key=key)).status_code == 200
+    sent = gateway.openai.last.json
+    assert 256 <= sent["max_tokens"] <= 2_000
+
+
+async def test_a_rate_limit_is_429_with_the_time_to_wait(gateway: GatewaySite) -> None:
+    _, key = await gateway.new_key("slow", limits=KeyLimits(requests_per_minute=1))
+    assert (await gateway.chat(key=key)).status_code == 200
+    answer = await gateway.chat(key=key)
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_what_is_counted_can_be_scraped(gateway: GatewaySite) -> None:
+    await gateway.chat("fast")
+    text = (await gateway.client.get(gateway.url + "/metrics")).text
+    line = (
+        'mosaic_model_calls_total{cached="no",model="gpt-4o",outcome="ok",provider="openai",route="fast"} 1.0'
+    )
+    assert line in text
+
+
+async def test_what_a_route_learned_survives_a_restart(gateway: GatewaySite) -> None:
+    gateway.route("clever", "openai.chat", "anthropic.messages", learned="on")
+    for _ in range(4):
+        assert (await gateway.chat("clever")).status_code == 200
+    model = gateway.application.model
+    learned = model.router.learned.report()["clever"]
+    await model.close()
+    again = LearnedFile(gateway.application.settings.home, model.router)
+    model.router.learned.load({**model.router.learned.to_json(), "routes": {}})
+    again.recall()
+    assert model.router.learned.report()["clever"] == learned
+    assert learned["seen"] == 4

@@ -8,7 +8,7 @@ from mosaic.providers.capabilities import OPERATIONS
 from mosaic.providers.testing import scaffold
 from tests.providers.folders import write_plugin
 
-BUILT_IN = ("anthropic", "ollama", "openai", "scripted")
+BUILT_IN = ("anthropic", "cohere", "gemini", "ollama", "openai", "scripted")
 
 
 def registry(**options):

@@ -17,7 +17,7 @@ def failures(report):
     return {finding.check: finding.detail for finding in report.findings if finding.outcome == "failed"}
 
 
-@pytest.mark.parametrize("name", ["openai", "anthropic", "ollama"])
+@pytest.mark.parametrize("name", ["anthropic", "cohere", "gemini", "ollama", "openai"])
 async def test_the_built_in_providers_conform(name):
     report = await check_plugin(name)
     assert failures(report) == {}

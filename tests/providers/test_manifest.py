@@ -53,7 +53,7 @@ def test_a_manifest_survives_its_json_form():
     assert ProviderManifest.from_json(FULL.to_json()) == FULL
 
 
-@pytest.mark.parametrize("name", ["anthropic", "ollama", "openai", "scripted"])
+@pytest.mark.parametrize("name", ["anthropic", "cohere", "gemini", "ollama", "openai", "scripted"])
 @pytest.mark.requirement("ORC-92")
 def test_every_built_in_manifest_fits_the_schema(name):
     manifest = ProviderRegistry(redactor=Redactor(), environment={}).manifest(name)

@@ -66,7 +66,9 @@ async def test_a_key_is_known_by_its_secret_which_is_kept_nowhere(
         assert secret not in str([event.to_json() for event in events])
 
 
-@pytest.mark.parametrize("wrong", ["", "mk-", "mk-nobody", "\udc80", "sk-something-else", "mk-" + "x" * 10_000])
+@pytest.mark.parametrize(
+    "wrong", ["", "mk-", "mk-nobody", "\udc80", "sk-something-else", "mk-" + "x" * 10_000]
+)
 async def test_what_is_no_key_is_nobody(keys: Keys, wrong: str) -> None:
     with pytest.raises(Unauthenticated):
         keys.lookup(wrong)

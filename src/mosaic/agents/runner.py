@@ -17,6 +17,7 @@ from mosaic.agents.registry import AgentRegistry
 from mosaic.agents.schemas import AgentOutcome, Completed, HandedOff, NeedsApproval
 from mosaic.agents.toolcalls import JobTools, offered_tools
 from mosaic.agents.turns import Trigger, TurnMachine
+from mosaic.core.context import Actor
 from mosaic.core.errors import Cancelled, Fenced, MosaicError, Unsupported
 from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonObject
@@ -24,6 +25,7 @@ from mosaic.engine import EffectCall, Effects, Outcome, Safety
 from mosaic.events import NewEvent
 from mosaic.inference import Inference, split_reference
 from mosaic.providers.ai import Delta, Message
+from mosaic.storage import Write
 from mosaic.tools import ToolDoor, ToolSpec
 
 __all__ = ["AgentRunner", "OnDelta", "Scope"]
@@ -82,7 +84,8 @@ class AgentRunner:
             ModelRefused: if the model declines to answer.
             MosaicError: as `Inference.complete` and `ToolDoor.call`.
         """
-        spec, effects = job.spec, execution.effects
+        spec = job.spec
+        effects = execution.effects.acting_as(Actor("agent", spec.name))
         if spec.acp is not None:
             raise Unsupported(
                 f"Agent {spec.name!r} is a coding agent (acp: {spec.acp}); this version runs only agents with a model.",
@@ -92,7 +95,8 @@ class AgentRunner:
         offered = offered_tools(job)
         machine = TurnMachine(spec.name)
         log = self._conversations.log(effects.ctx, effects.run_id, effects.path, agent=spec.name)
-        start = await self._begin(effects, job, machine, log)
+        registered = self._registry.registration(execution.effects.ctx, spec)
+        start = await self._begin(effects, job, machine, log, registered)
         loop = self._loop(effects, job, offered, start, machine=machine, log=log)
         try:
             return await self._drive(loop)
@@ -103,10 +107,9 @@ class AgentRunner:
             raise
 
     async def _begin(
-        self, effects: Effects, job: AgentJob, machine: TurnMachine, log: ConversationLog
+        self, effects: Effects, job: AgentJob, machine: TurnMachine, log: ConversationLog, registered: Write
     ) -> JsonObject:
         """Choose the model, draw the marks, register the agent: one commit, made once."""
-        registered = self._registry.registration(effects.ctx, job.spec)
         # Before the effect: that no model can be used now must not be recorded for ever.
         known = await effects.was_recorded("begin")
         model = "" if known else await self._inference.resolve(job.model_candidates)

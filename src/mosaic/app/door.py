@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from mosaic.app.learned_file import LearnedFile
 from mosaic.app.sections import CacheSection, GatewaySection
 from mosaic.app.settings import Settings
 from mosaic.app.targets import find_targets
@@ -24,7 +25,7 @@ from mosaic.cost import (
     Quotas,
 )
 from mosaic.events import Bus, Journal
-from mosaic.inference import DoorMetrics, DoorRooms, DoorSettings, Guards, ModelDoor, Traffic
+from mosaic.inference import DoorMetrics, DoorRooms, DoorSettings, Guards, HealthWatch, ModelDoor, Traffic
 from mosaic.observability import get_logger
 from mosaic.providers import ProviderRegistry
 from mosaic.providers.upstream import UpstreamPool, UpstreamTimeouts
@@ -74,6 +75,8 @@ class Door:
         self.prices = PriceBook(cost.prices)
         self.own_prices = OwnPrices(database, journal, bus, self.prices)
         self.guards = Guards()
+        self._health_check_s = settings.gateway.health_check_s
+        self.health = HealthWatch(providers, self.guards, every_s=self._health_check_s)
         self.live = LiveStats(is_open=self.guards.is_open)
         self.upstream = UpstreamPool()
         self.cache = open_cache(_cache_settings(settings.cache, environ))
@@ -82,6 +85,7 @@ class Door:
         self._routes_seen: tuple[int, int] | None = None
         self.router = Router(RoutingSettings(), (), live=self.live)
         self.traffic = Traffic(self.router, self.guards)
+        self._learned = LearnedFile(settings.home, self.router)
         self.model_door = ModelDoor(
             DoorRooms(
                 providers=providers,
@@ -116,7 +120,10 @@ class Door:
         self._tasks = [
             asyncio.create_task(self._watch(), name="routes"),
             asyncio.create_task(self.cache.listen(), name="cache purges"),
+            asyncio.create_task(self._learned.keep(), name="learned routes"),
         ]
+        if self._health_check_s:
+            self._tasks.append(asyncio.create_task(self.health.run(), name="health checks"))
 
     def load_routes(self) -> None:
         """Decide by the routes file and the providers as they are now.
@@ -133,6 +140,7 @@ class Door:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.model_door.close()
+        self._learned.save()
         await self.upstream.close()
         await self.cache.close()
         await self.own_prices.close()

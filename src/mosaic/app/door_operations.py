@@ -244,7 +244,7 @@ class DoorOperations:
     async def remove_price(self, ctx: Context, model: str) -> JsonObject:
         """Remove a tenant's own price."""
         await self._own_prices.remove(ctx, model)
-        return {"model": model, "removed": True}
+        return {"id": model, "removed": True}
 
     def _price_of(self, ctx: Context, provider: str, model: str) -> Any:
         able = (

@@ -125,6 +125,9 @@ class GatewaySection(Section):
     max_concurrency: int = Field(
         4_096, ge=1, le=100_000, description="Calls at once; more are refused with a time."
     )
+    health_check_s: float = Field(
+        30.0, ge=0, le=86_400, description="How often providers are asked; 0 never."
+    )
     connect_s: Seconds = 10.0
     first_byte_s: Seconds = 300.0
     idle_s: Seconds = 120.0

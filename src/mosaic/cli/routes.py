@@ -30,7 +30,7 @@ _MANY = 8
 
 @click.group("routes")
 def command() -> None:
-    """Show the routes, explain where requests go, check a routes file, report what was learned.
+    """List, explain, check and report on routes.
 
     \b
     mosaic routes list
@@ -46,7 +46,7 @@ def command() -> None:
 @_JSON
 @click.pass_context
 def show(ctx: click.Context, file: Path | None, json_output: bool) -> None:
-    """List the routes and rules, and the targets that each route leads to."""
+    """List routes, their targets, and rules."""
     settings = _settings(ctx.obj, file)
     router = _router(ctx.obj, settings)
     rows = [_row(router, name) for name in settings.routes]
@@ -91,7 +91,7 @@ def _row(router: "Router", name: str) -> JsonObject:
         "name": name,
         "kind": route.kind,
         "description": route.description,
-        "strategy": route.strategy or router.settings.default_strategy,
+        "strategy": route.strategy or ("time-of-day" if route.windows else router.settings.default_strategy),
         "targets": [target.id for target in router.targets.picked(route.targets, route.kind)],
         "fallback": [entry if isinstance(entry, str) else entry.target for entry in route.fallback],
         "learned": route.learned,
@@ -160,7 +160,9 @@ def _few(names: Iterable[str]) -> str:
 @_JSON
 @click.pass_context
 def explain(ctx: click.Context, /, name: str, file: Path | None, json_output: bool, **given: Any) -> None:
-    """Say where a request goes and why: the rules that hold, what is required, who is refused, who comes first.
+    """Say where a request goes and why.
+
+    Shows the rules that hold, what is required, who is refused and who comes first. Nothing is sent.
 
     NAME is what a client asks for: a route, provider:model, or any name that rules know.
     Exit status 1 when nobody may take the request.
@@ -224,9 +226,9 @@ def _moment(text: str | None) -> datetime | None:
 @_JSON
 @click.pass_context
 def check(ctx: click.Context, file: Path | None, json_output: bool) -> None:
-    """Check the routes: every problem with its line, and every route that leads nowhere.
+    """Check the routes and where they lead.
 
-    Exit status 2 for a problem.
+    Every problem with its line, and every route that leads nowhere. Exit status 2 for a problem.
     """
     from dataclasses import asdict
 
@@ -282,7 +284,9 @@ def _leads_anywhere(router: "Router", name: str) -> bool:
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Write the learned state here.")
 @_JSON
 def report(history: Path | None, state: Path | None, save: Path | None, json_output: bool) -> None:
-    """Report what the learned routes know: how often they agree with what was done, and the regret.
+    """Report what the learned model knows.
+
+    How often it agrees with what was done, what that was worth, and its regret.
 
     \b
     mosaic routes report --history decisions.jsonl --save learned.json

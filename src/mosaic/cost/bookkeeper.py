@@ -90,8 +90,7 @@ class Bookkeeper:
     @property
     def behind(self) -> int:
         """How many ledger rows are not written yet."""
-        flight = self._flight
-        return len(self._entries) + len(self._suspects) + (len(flight.entries) if flight is not None else 0)
+        return self._recorded - self._finished
 
     @property
     def is_full(self) -> bool:

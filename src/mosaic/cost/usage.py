@@ -175,7 +175,7 @@ class UsageReports:
         if start is None or end is None:
             raise InvalidInput("Only a day or a month has an end to look forward to.")
         today = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        spent = await self.usage(ctx, since=start, until=moment, where=where)
+        spent = await self.usage(ctx, since=start, where=where)
         before = await self.usage(
             ctx, by=("day",), since=today - timedelta(days=_HISTORY_DAYS), until=today, where=where
         )

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
-from mosaic.core.context import Context
+from mosaic.core.context import Actor, Context
 from mosaic.core.errors import Cancelled, Fenced, InvalidInput, MosaicError, OutcomeUnknown, error_from_json
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.engine.calls import EffectCall, Outcome, Safety
@@ -25,16 +25,16 @@ class Effects:
     A name must be unique at its path. The order of calls does not matter, so branches may run in parallel.
 
     Attributes:
-        ctx: for whom the execution runs.
+        ctx: for whom the execution runs, and who acts.
         run_id: the run whose journal keeps the effects.
         path: the step path, such as ``build[2]/code``.
     """
 
     __slots__ = ("_scope", "ctx", "path", "run_id")
 
-    def __init__(self, scope: RunScope, path: str) -> None:
+    def __init__(self, scope: RunScope, path: str, *, ctx: Context | None = None) -> None:
         self._scope = scope
-        self.ctx: Context = scope.ctx
+        self.ctx: Context = ctx or scope.ctx
         self.run_id: str = scope.run_id
         self.path = path
 
@@ -58,7 +58,11 @@ class Effects:
 
     def at(self, path: str) -> "Effects":
         """Return the same run's effects at another step path, given in full."""
-        return Effects(self._scope, path)
+        return Effects(self._scope, path, ctx=self.ctx)
+
+    def acting_as(self, actor: Actor) -> "Effects":
+        """Return the same effects with another actor: their events say that it did it. The record is the same."""
+        return Effects(self._scope, self.path, ctx=self.ctx.acting_as(actor))
 
     def key(self, name: str) -> str:
         """Return the key under which the effect `name` of this path is recorded."""
@@ -144,7 +148,12 @@ class Effects:
     ) -> JsonValue:
         try:
             recorded = await self._scope.finish(
-                key, path=self.path, result=outcome.result, events=outcome.events, writes=outcome.writes
+                key,
+                ctx=self.ctx,
+                path=self.path,
+                result=outcome.result,
+                events=outcome.events,
+                writes=outcome.writes,
             )
         except InvalidInput as error:
             # It happened, only its answer cannot be kept: that is how it ended, also for a replay.
@@ -158,7 +167,9 @@ class Effects:
         events_on_error: Callable[[MosaicError], Sequence[NewEvent]] | None,
     ) -> JsonValue:
         events = tuple(events_on_error(error)) if events_on_error is not None else ()
-        recorded = await self._scope.finish(key, path=self.path, error=error.to_json(), events=events)
+        recorded = await self._scope.finish(
+            key, ctx=self.ctx, path=self.path, error=error.to_json(), events=events
+        )
         if recorded.error == error.to_json():
             raise error
         return _replay(recorded)
@@ -196,7 +207,9 @@ class Effects:
             await scope.check()
             with scope.working():
                 value = make() if make is not None else None
-                return _replay(await scope.finish(key, path=self.path, result=value, events=events))
+                return _replay(
+                    await scope.finish(key, ctx=self.ctx, path=self.path, result=value, events=events)
+                )
 
     async def retrying(self, name: str, call: Callable[[int], Awaitable[T]], policy: RetryPolicy) -> T:
         """Call until it succeeds, within the policy and the run's one retry budget.

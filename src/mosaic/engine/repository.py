@@ -189,6 +189,19 @@ class EngineRepository:
         found = await tx.rows(query.order_by(execution.c.finished_at, execution.c.id))
         return [ExecutionRow(**row) for row in found]
 
+    async def dead_below(self, tx: Transaction, row: ExecutionRow) -> list[ExecutionRow]:
+        """Return the dead letters of the same run below an execution, oldest first."""
+        query = _SELECT.where(
+            execution.c.status == "dead",
+            execution.c.id != row.id,
+            execution.c.run_id == row.run_id,
+            execution.c.tenant_id == row.tenant_id,
+        )
+        if row.path:
+            query = query.where(_below(row.path))
+        found = await tx.rows(query.order_by(execution.c.created_at, execution.c.id))
+        return [ExecutionRow(**item) for item in found]
+
     async def open_before(
         self, tx: Transaction, moment: datetime, *, after: str, limit: int
     ) -> list[OpenExecution]:
@@ -278,9 +291,7 @@ class EngineRepository:
             await tx.execute(self._insert(cancellation).values(row).on_conflict_do_nothing())
         scope: ColumnElement[bool] = and_(execution.c.run_id == run_id, execution.c.tenant_id == ctx.tenant)
         if path is not None:
-            # Not LIKE: SQLite's does not tell a from A.
-            below = func.substr(execution.c.path, 1, len(path) + 1) == f"{path}/"
-            scope = and_(scope, or_(execution.c.path == path, below))
+            scope = and_(scope, or_(execution.c.path == path, _below(path)))
         queued = and_(scope, execution.c.status == "queued")
         found = await tx.rows(_SELECT.where(queued))
         await tx.execute(
@@ -299,6 +310,11 @@ class EngineRepository:
             execution.c.status == "running", execution.c.node == node, execution.c.cancel_requested.is_(True)
         )
         return [row["id"] for row in await tx.rows(query)]
+
+
+def _below(path: str) -> ColumnElement[bool]:
+    # Not LIKE: SQLite's does not tell a from A.
+    return func.substr(execution.c.path, 1, len(path) + 1) == f"{path}/"
 
 
 def _unchanged(row: ExecutionRow) -> ColumnElement[bool]:

@@ -216,14 +216,18 @@ class RunScope:
         key: str,
         *,
         path: str,
+        ctx: Context | None = None,
         result: JsonValue = None,
         error: JsonObject | None = None,
         events: Sequence[NewEvent] = (),
         writes: Sequence[Write] = (),
     ) -> RecordedEffect:
         """Record an effect, to the end: neither a cancelled task nor a short outage loses what was done."""
-        values: dict[str, Any] = {"result": result, "error": error, "events": events, "writes": writes}
-        finish = self.journal.prepare_small_finish(self.ctx, self.run_id, key, path=path, **values)
+        ctx = ctx or self.ctx
+        values: dict[str, Any] = {
+            "path": path, "result": result, "error": error, "events": events, "writes": writes,
+        }  # fmt: skip
+        finish = self.journal.prepare_small_finish(ctx, self.run_id, key, **values)
         cancelled: asyncio.CancelledError | None = None
         recorded: RecordedEffect | None = None
         if finish is not None:
@@ -235,7 +239,7 @@ class RunScope:
                     recorded = _as_recorded(key, finish)
         try:
             if recorded is None:
-                recorded = await to_the_end(self._finish_patiently(key, finish, path, values))
+                recorded = await to_the_end(self._finish_patiently(ctx, key, finish, values))
             self.recorded[key] = recorded
         finally:
             if cancelled is not None:
@@ -243,12 +247,12 @@ class RunScope:
         return recorded
 
     async def _finish_patiently(
-        self, key: str, finish: Finish | None, path: str, values: dict[str, Any]
+        self, ctx: Context, key: str, finish: Finish | None, values: dict[str, Any]
     ) -> RecordedEffect:
         async def write() -> RecordedEffect:
             nonlocal finish
             if finish is None:
-                finish = await self.journal.prepare_finish(self.ctx, self.run_id, key, path=path, **values)
+                finish = await self.journal.prepare_finish(ctx, self.run_id, key, **values)
             try:
                 await self.journal.write_finish(finish)
             except Conflict:

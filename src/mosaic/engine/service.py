@@ -247,6 +247,8 @@ class Engine:
     async def requeue(self, ctx: Context, execution_id: str) -> None:
         """Give a dead letter another chance; it goes on from what it has recorded.
 
+        The dead executions that it called get one too: it would otherwise only learn again that they are dead.
+
         Raises:
             NotFound: if there is no such execution.
             Conflict: if it is not dead, or its caller has gone on without it.
@@ -262,13 +264,20 @@ class Engine:
                     f"The caller of execution {execution_id} has seen it fail and gone on.",
                     hint="Fork the run from that step instead.",
                 )
-            await self._repository.renew(tx, row, crashes=0)
-            event = NewEvent("execution.requeued", {"execution": row.id}, run_id=row.run_id, path=row.path)
-            await self._journal.append(tx, ctx, [event])
+            below = await self._repository.dead_below(tx, row)
+            revived = [row, *[item for item in below if not await self._results.is_recorded(item)]]
+            for renewed in revived:
+                await self._repository.renew(tx, renewed, crashes=0)
+            events = [
+                NewEvent("execution.requeued", {"execution": item.id}, run_id=item.run_id, path=item.path)
+                for item in revived
+            ]
+            await self._journal.append(tx, ctx, events)
             self._bus.publish_in(tx, NODES)
-        row.generation += 1
-        if self._node is not None:
-            await self._node.dispatch.send(row)
+        for item in revived:
+            item.generation += 1
+            if self._node is not None:
+                await self._node.dispatch.send(item)
 
     # Signals, retries, schedules
 

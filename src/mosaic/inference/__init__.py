@@ -4,6 +4,7 @@ from mosaic.inference.door import ModelDoor
 from mosaic.inference.door_call import Answer, DoorCall
 from mosaic.inference.door_rooms import DoorRooms, DoorSettings
 from mosaic.inference.guards import Guards
+from mosaic.inference.health_watch import HealthWatch
 from mosaic.inference.metrics import DoorMetrics
 from mosaic.inference.reference import split_reference
 from mosaic.inference.service import Inference
@@ -17,6 +18,7 @@ __all__ = [
     "DoorRooms",
     "DoorSettings",
     "Guards",
+    "HealthWatch",
     "Inference",
     "InferenceSettings",
     "ModelDoor",

@@ -85,7 +85,7 @@ class Attempt:
             cancelled: the client left before the end.
         """
         nanos = self._price.of(used) if self._price is not None else None
-        self._end(ok=not cancelled and error is None, error=error, tokens=used.total_tokens)
+        self._end(ok=not cancelled and error is None, error=error, tokens=used.total_tokens, nanos=nanos)
         hold, self._hold = self._hold, None
         if hold is not None:
             self.rooms.budgets.settle(hold, nanos or 0, used.total_tokens)
@@ -109,7 +109,7 @@ class Attempt:
         if hold is not None:
             self.rooms.budgets.leave_unconfirmed(hold)
 
-    def _end(self, *, ok: bool, error: MosaicError | None, tokens: int = 0) -> None:
+    def _end(self, *, ok: bool, error: MosaicError | None, tokens: int = 0, nanos: int | None = None) -> None:
         self._let_go()
         taken = monotonic() - self._started
         code = error.code if error is not None else None
@@ -117,7 +117,7 @@ class Attempt:
         if error is not None and isinstance(wait_s := error.data.get("retry_after_s"), int | float):
             retry_at = self.rooms.live.clock() + wait_s
         outcome = Outcome(ok, taken, self.first_byte_s, code, retry_at, tokens)
-        self.rooms.ended(self.decision, self.target, outcome, error)
+        self.rooms.ended(self.decision, self.target, outcome, error, nanos=nanos)
         self.summary["ms"] = round(taken * 1000, 1)
         if code is not None:
             self.summary["error"] = code

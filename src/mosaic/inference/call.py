@@ -152,6 +152,7 @@ class ModelAttempt:
                     money=self._estimate(able, output_tokens),
                     tokens=self._input_tokens + output_tokens,
                     forget_lost=able.idempotent or able.local,
+                    agent=self._site.agent,
                 )
             except BudgetExceeded as error:
                 fitting = self._fitting(error, able, output_tokens)

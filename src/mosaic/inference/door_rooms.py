@@ -1,6 +1,5 @@
 """What the model door for calls from outside works with."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from mosaic.cache import Cache
@@ -59,7 +58,6 @@ class DoorRooms:
     retries: RetryBudget
     redactor: Redactor
     settings: DoorSettings
-    report: Callable[[Decision, str, Outcome], None] | None = None
     open_calls: int = 0
 
     def enter(self, call: DoorCall) -> QuotaEntry:
@@ -84,14 +82,21 @@ class DoorRooms:
         self.open_calls += 1
         return entry
 
-    def ended(self, decision: Decision, target: Target, outcome: Outcome, error: MosaicError | None) -> None:
-        """Learn from how an attempt ended."""
+    def ended(
+        self,
+        decision: Decision,
+        target: Target,
+        outcome: Outcome,
+        error: MosaicError | None,
+        *,
+        nanos: int | None,
+    ) -> None:
+        """Learn from how an attempt ended, and from what it cost."""
         self.live.end(target.id, outcome)
         self.guards.ended(target, outcome, error)
         if error is not None:
             self.metrics.attempt_failed(target, error.code)
-        if self.report is not None:
-            self.report(decision, target.id, outcome)
+        self.router.learn(decision, target, outcome, cost_nanos=nanos)
 
     def left(self) -> None:
         """Count a call that was let in as ended."""

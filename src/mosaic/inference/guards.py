@@ -44,11 +44,21 @@ class Guards:
         self._clock = clock
         self._guards: dict[str, _Guard] = {}
         self._credentials: dict[str, CredentialLimit] = {}
+        self._gone: set[str] = set()
 
     def is_open(self, target_id: str) -> bool:
-        """Say whether a target's breaker refuses calls now; changes nothing."""
+        """Say whether a target is to be left alone now: it failed too often, or its provider is gone."""
+        if self._gone and target_id.partition(":")[0] in self._gone:
+            return True
         guard = self._guards.get(target_id)
         return guard is not None and guard.breaker.is_open()
+
+    def set_gone(self, provider: str, *, gone: bool) -> None:
+        """Note what a health check of a provider found."""
+        if gone:
+            self._gone.add(provider)
+        else:
+            self._gone.discard(provider)
 
     def admit(self, target: Target) -> str | None:
         """Let a call to a target through and return None, or say why not. `ended` or `unused` must follow."""
@@ -79,6 +89,8 @@ class Guards:
             ok = None
         else:
             ok = outcome.ok
+        if ok:
+            self._gone.discard(target.provider)
         guard.breaker.end(ok, taken_s=outcome.latency_s, retry_at=outcome.retry_at if ok is False else None)
         if ok is not None:
             guard.health.record(ok, outcome.latency_s)

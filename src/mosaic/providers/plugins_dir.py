@@ -10,6 +10,7 @@ import itertools
 import os
 import stat
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -80,21 +81,30 @@ class FolderSource:
         return self._plugin
 
 
-def folder_plugins(directory: Path) -> list[PluginSource]:
-    """Return the plugins below `directory`, broken ones too; nothing is imported. A folder that is not there is empty."""
+def folder_plugins(directory: Path, *, known: Mapping[str, PluginSource] | None = None) -> list[PluginSource]:
+    """Return the plugins below `directory`, broken ones too; nothing is imported. A folder that is not there is empty.
+
+    Args:
+        directory: where the folders are.
+        known: sources by fingerprint; a folder that is as it was then is not read again.
+    """
     if not directory.is_dir():
         return []
     folders = sorted(path.parent for path in directory.glob(f"*/{MANIFEST_NAME}"))
-    return [folder_plugin(folder) for folder in folders if not folder.name.startswith((".", "_"))]
+    return [
+        folder_plugin(folder, known=known) for folder in folders if not folder.name.startswith((".", "_"))
+    ]
 
 
-def folder_plugin(folder: Path) -> PluginSource:
+def folder_plugin(folder: Path, *, known: Mapping[str, PluginSource] | None = None) -> PluginSource:
     """Return the plugin in `folder`, or what is wrong with it."""
     path = folder / MANIFEST_NAME
     try:
         _refuse_open_to_all(folder)
-        shown = _read_manifest(path)
         fingerprint = folder_fingerprint(folder)
+        if known is not None and fingerprint in known:
+            return known[fingerprint]
+        shown = _read_manifest(path)
     except InvalidInput as error:
         return BrokenSource(folder.name, str(folder), _reason(error), error.problems)
     except OSError as error:
@@ -130,10 +140,10 @@ def folder_fingerprint(folder: Path) -> str:
 def forget(source: PluginSource) -> None:
     """Drop the modules of a plugin that nobody uses any more, so that reloads do not pile them up."""
     if isinstance(source, FolderSource) and source.package:
-        for name in [
-            name for name in sys.modules if name == source.package or name.startswith(source.package + ".")
-        ]:
-            del sys.modules[name]
+        # A list first: other threads import while this one looks.
+        for name in list(sys.modules):
+            if name == source.package or name.startswith(source.package + "."):
+                del sys.modules[name]
         _finder.folders.pop(source.package, None)
 
 

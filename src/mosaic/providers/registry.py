@@ -227,7 +227,10 @@ class ProviderRegistry:
             for source in sources
             if source.origin == "folder"
         }
-        return known != {source.where: source.fingerprint for source in folder_plugins(self._directory)}
+        return known != {
+            source.where: source.fingerprint
+            for source in folder_plugins(self._directory, known=self._known_sources)
+        }
 
     async def reload(
         self,
@@ -297,7 +300,7 @@ class ProviderRegistry:
         ]
         found += [RegisteredSource(plugin) for plugin in self._registered.values()]
         if self._directory is not None:
-            found += folder_plugins(self._directory)
+            found += folder_plugins(self._directory, known=self._known_sources)
         # What is the same as before is not imported again.
         found = [self._known_sources.get(source.fingerprint, source) for source in found]
         return Assembly(

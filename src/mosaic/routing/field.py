@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from operator import itemgetter
 from typing import TypeVar
 
 from mosaic.routing.constraints import Distances, too_dear, too_long
@@ -139,11 +140,11 @@ class Pool:
         resting = self.stats.resting(self.ids, self.live)
         if not resting:
             return chosen
-        ids = self.ids
+        asleep = {self.position[name]: reason for name, reason in resting.items()}
         rejected += [
-            Rejected(self.targets[at], "resting", resting[ids[at]]) for at in chosen if ids[at] in resting
+            Rejected(self.targets[at], "resting", reason) for at, reason in asleep.items() if at in chosen
         ]
-        return [at for at in chosen if ids[at] not in resting]
+        return [at for at in chosen if at not in asleep]
 
 
 class Field:
@@ -161,7 +162,18 @@ class Field:
         basis: a strategy notes here what its relative figures refer to; in a repetition it finds it here.
     """
 
-    __slots__ = ("basis", "is_whole", "limit", "live", "pool", "positions", "prefer", "request", "seed")
+    __slots__ = (
+        "_take",
+        "basis",
+        "is_whole",
+        "limit",
+        "live",
+        "pool",
+        "positions",
+        "prefer",
+        "request",
+        "seed",
+    )
 
     def __init__(
         self,
@@ -177,7 +189,10 @@ class Field:
         self.pool = pool
         self.positions = positions
         self.is_whole = positions is pool.everyone
-        self.live: Sequence[LiveTarget] = pool.live if self.is_whole else [pool.live[at] for at in positions]
+        self._take = (
+            None if self.is_whole or len(positions) < 2 else itemgetter(*positions)
+        )  # as fast as it gets
+        self.live: Sequence[LiveTarget] = self.of(pool.live)
         self.request = request
         self.prefer = prefer
         self.seed = seed
@@ -186,6 +201,8 @@ class Field:
 
     def of(self, values: Sequence[_Item]) -> Sequence[_Item]:
         """Return the values of those who take part, of one value for each target of the pool."""
+        if self._take is not None:
+            return self._take(values)  # type: ignore[no-any-return]  # a tuple of them
         return values if self.is_whole else [values[at] for at in self.positions]
 
     def ranked(self, position: int, score: float, parts: dict[str, float]) -> Ranked:

@@ -167,9 +167,9 @@ class LiveStats:
         is_open = self.is_open
         found: dict[str, str] = {}
         if is_open is not None:
-            for name in ids:
-                if is_open(name):
-                    found[name] = "its breaker is open after failures"
+            found = dict.fromkeys(
+                [name for name in ids if is_open(name)], "its breaker is open after failures"
+            )
         if self._asked_until:
             now = self.clock()
             if now >= self._asked_until:

@@ -1,5 +1,7 @@
 """Our own adapters as clients of our own wires: what goes in at one end comes out at the other."""
 
+from importlib import import_module
+
 import pytest
 
 from mosaic.providers import (
@@ -15,10 +17,15 @@ from mosaic.providers import (
     Usage,
 )
 from tests.gateway.wires.speaking import speak
-from tests.plugins.vendors import MODELS, make_provider
 
 pytestmark = pytest.mark.anyio
 
+MODELS = {"openai": "gpt-6.1-sol", "responses": "gpt-6.1-sol", "anthropic": "claude-sonnet-5-5"}
+WAYS = {
+    "openai": ("openai", "/v1", {}),
+    "responses": ("openai", "/v1", {"api": "responses"}),
+    "anthropic": ("anthropic", "", {}),
+}
 SEALS = {"openai": None, "responses": "openai:rs_1:gAAAA", "anthropic": "c2VhbA=="}
 every_vendor = pytest.mark.parametrize("vendor", list(SEALS))
 SCHEMA = {
@@ -27,6 +34,12 @@ SCHEMA = {
     "required": ["city"],
     "additionalProperties": False,
 }
+
+
+def make_provider(vendor, url):
+    plugin, path, more = WAYS[vendor]
+    create = import_module(f"mosaic.plugins.{plugin}").provider.create
+    return create({"base_url": url + path, "api_key": "sk-test-0123456789", **more})
 
 
 def a_request(vendor, **more):

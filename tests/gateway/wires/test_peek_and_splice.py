@@ -27,7 +27,7 @@ def peek(wire, body):
 
 @every_wire
 @given(requests(max_output_tokens=st.integers(16, 9999)), st.booleans(), st.sampled_from([None, 1]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_peek_agrees_with_the_whole_request(wire, request_, stream, indent):
     body = {**FORMS[wire](request_), "stream": stream}
     written = json.dumps(body, indent=indent, ensure_ascii=indent is None).encode()

@@ -44,7 +44,7 @@ messages_requests = requests(
 responses_requests = requests(
     thoughts=openai_thoughts, max_output_tokens=st.none() | limits, reasoning_effort=efforts, metadata=labels
 )
-many = settings(max_examples=120, deadline=None)
+many = settings(max_examples=60, deadline=None)
 few = settings(max_examples=12, deadline=None)
 
 

@@ -55,7 +55,7 @@ def known(wire, usage):
 
 @every_wire
 @given(responses(), st.integers(1, 400), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_stream_is_passed_on_unchanged_and_understood(wire, response, size, windows):
     stream = written(wire, response, deltas(response))
     if windows:

@@ -134,7 +134,7 @@ def essence(wire, answer):
 
 @every_wire
 @given(responses(), st.integers(1, 30), st.sampled_from(["named", "late", "none"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_stream_says_what_the_whole_answer_says(wire, response, size, streamed):
     pieces = [] if streamed == "none" else deltas(response, size=size, late_names=streamed == "late")
     stream = written(wire, response, pieces)

@@ -203,3 +203,50 @@ async def test_nothing_of_a_call_is_left_when_it_is_over(pool, how):
         await until(lambda: not pool.loads()[0].open)
         assert server.connections == 100
         assert objects() <= before + 1
+
+
+async def test_every_address_of_a_host_is_tried_and_the_one_that_works_is_remembered(anyio_backend):
+    asked = []
+
+    async def resolve(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return ["127.0.0.2", "127.0.0.3", "127.0.0.1"]
+
+    pool = UpstreamPool(resolve=resolve)
+    async with serving(answering(head("connection: close", "content-length: 2") + b"ok", calls=1)) as server:
+        port = int(server.origin.rpartition(":")[2])
+        server.origin = server.origin.replace("127.0.0.1", "upstream.test")
+        assert await (await pool.send(server.endpoint(), b"{}")).read() == b"ok"
+        # Now the first address answers too, but not well; the one that worked is asked again.
+        other = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.2", port)
+        assert await (await pool.send(server.endpoint(), b"{}")).read() == b"ok"
+        other.close()
+        await other.wait_closed()
+        assert asked == ["upstream.test"] * 2
+        await until(lambda: not pool.loads()[0].open)
+    await pool.close()
+
+
+@pytest.mark.parametrize("addresses", [[], ["127.0.0.2", "127.0.0.3"]])
+async def test_a_host_without_an_address_that_answers_is_unavailable_and_takes_no_place(
+    anyio_backend, addresses
+):
+    async def resolve(host: str, port: int) -> list[str]:
+        return addresses
+
+    pool = UpstreamPool(resolve=resolve)
+    async with serving(answering(OK)) as server:
+        server.origin = server.origin.replace("127.0.0.1", "upstream.test")
+        with pytest.raises(Unavailable) as caught:
+            await pool.send(server.endpoint(), b"{}")
+        assert caught.value.data["sent"] is False
+        assert pool.loads()[0].open == 0
+    await pool.close()
+
+
+async def test_a_name_that_nobody_knows_is_unavailable(pool):
+    async with serving(answering(OK)) as server:
+        server.origin = "http://nobody.invalid:80"
+        with pytest.raises(Unavailable) as caught:
+            await pool.send(server.endpoint(), b"{}")
+        assert caught.value.data["sent"] is False

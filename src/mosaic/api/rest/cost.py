@@ -11,6 +11,7 @@ from mosaic.api.door_schemas import (
     ForecastDocument,
     PriceDocument,
     PricePage,
+    Removed,
     SavingsDocument,
     SavingsFigures,
     SetPrice,
@@ -27,7 +28,7 @@ Where = Annotated[
 ]
 Moment = Annotated[datetime | None, Query(description="a time with its zone")]
 _PRICE: dict[int | str, dict[str, Any]] = {200: {"model": PriceDocument}}
-_REMOVED: dict[int | str, dict[str, Any]] = {200: {"description": "it is gone"}}
+_REMOVED: dict[int | str, dict[str, Any]] = {200: {"model": Removed}}
 
 
 @router.get(

@@ -162,10 +162,15 @@ class Connection(asyncio.Protocol):
                 )
             )
 
+    def disown(self) -> None:
+        """Close at once without a word to its origin: opening it failed."""
+        self._made = False
+        self._close()
+
     @property
-    def made(self) -> bool:
-        """Whether it has ever been open."""
-        return self._made
+    def closed(self) -> bool:
+        """Whether it can carry nothing any more."""
+        return self._closed
 
     @property
     def fresh(self) -> bool:

@@ -33,7 +33,7 @@ class UpstreamLimits:
         waiting: calls that may wait for a connection of one origin.
         keep_alive_s: how long an unused connection is kept; less when the upstream says so.
         trusted_s: a connection unused for no longer than this is taken without a look at its socket: the look costs a
-            system call, and the event loop sees a close within that time anyway.
+            system call in which another thread may run, and the event loop sees a close within that time anyway.
         head_bytes: of an answer's head, of its trailers, and of any run of bytes that carries no body.
         body_bytes: that `UpstreamResponse.read` returns unless it is told otherwise.
         buffer_bytes: of a body that are held before its reader takes them; above it nothing more is read from the
@@ -43,7 +43,7 @@ class UpstreamLimits:
     connections: int = 1024
     waiting: int = 10_000
     keep_alive_s: float = 30.0
-    trusted_s: float = 0.005
+    trusted_s: float = 0.25
     head_bytes: int = 64 * 1024
     body_bytes: int = 32 * 1024 * 1024
     buffer_bytes: int = 256 * 1024

@@ -1,8 +1,11 @@
 """The connections of one event loop to one origin: idle ones, a bound, and a queue in order of arrival."""
 
 import asyncio
+import ipaddress
+import socket
 import ssl
 from collections import deque
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from mosaic.core.errors import InvalidInput
@@ -11,7 +14,19 @@ from mosaic.providers.upstream.failures import exhausted, out_of_time, unreachab
 from mosaic.providers.upstream.limits import UpstreamLimits
 from mosaic.providers.upstream.requests import HeadWriter
 
-__all__ = ["Origin"]
+__all__ = ["Origin", "Resolve", "resolved"]
+
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+"""Finds the addresses of a host, the best first."""
+
+# An address that does not answer, as IPv6 on many a network, must not use up the time for the others.
+_ONE_ADDRESS_S = 2.0
+
+
+async def resolved(host: str, port: int) -> list[str]:
+    """Return the system's addresses for `host`, in its order."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 class Origin:
@@ -26,11 +41,14 @@ class Origin:
     __slots__ = (
         "_all",
         "_context",
+        "_good",
         "_host",
         "_idle",
         "_limits",
+        "_literal",
         "_loop",
         "_port",
+        "_resolve",
         "_waiting",
         "heads",
         "open",
@@ -44,6 +62,7 @@ class Origin:
         *,
         limits: UpstreamLimits,
         context: ssl.SSLContext | None,
+        resolve: Resolve = resolved,
     ) -> None:
         """Prepare; nothing is opened.
 
@@ -52,12 +71,16 @@ class Origin:
             loop: whose connections these are.
             limits: how many, and what each may hold.
             context: for TLS; used when the origin asks for it.
+            resolve: finds its addresses.
 
         Raises:
             InvalidInput: if `origin` is not one.
         """
         self.origin = origin
         self._host, self._port, secure = _parsed(origin)
+        self._literal = _is_address(self._host)
+        self._resolve = resolve
+        self._good = ""
         self._context = context if secure else None
         self._loop = loop
         self._limits = limits
@@ -157,22 +180,45 @@ class Origin:
 
     async def _connect(self) -> Connection:
         """Open a connection in a place that is counted already."""
+        try:
+            return await self._dial()
+        except BaseException:
+            self._give_up_place()
+            raise
+
+    async def _dial(self) -> Connection:
+        """Open a connection to the address that worked last, or to the first that does."""
+        addresses = [self._host] if self._literal else await self._resolve(self._host, self._port)
+        if self._good in addresses:
+            addresses = [self._good, *(other for other in addresses if other != self._good)]
+        failure: OSError = OSError(f"the name {self._host} has no address")
+        for left, address in zip(range(len(addresses) - 1, -1, -1), addresses, strict=True):
+            try:
+                # The last one may take all the time there is.
+                async with asyncio.timeout(_ONE_ADDRESS_S if left else None):
+                    connection = await self._open(address)
+            except OSError as error:  # a timeout is one too
+                failure = error
+                continue
+            self._good = address
+            if not connection.closed:  # if it is, its place is given up already
+                self._all.add(connection)
+            return connection
+        raise failure
+
+    async def _open(self, address: str) -> Connection:
         connection = Connection(self, self._loop, self._limits)
         try:
             await self._loop.create_connection(
                 lambda: connection,
-                self._host,
+                address,
                 self._port,
                 ssl=self._context,
                 server_hostname=self._host if self._context else None,
             )
         except BaseException:
-            if connection.made:
-                connection.abort()  # and `lost` gives up the place
-            else:
-                self._give_up_place()
+            connection.disown()
             raise
-        self._all.add(connection)
         return connection
 
     def _give_up_place(self) -> None:
@@ -197,3 +243,11 @@ def _parsed(origin: str) -> tuple[str, int, bool]:
         )
     secure = parts.scheme == "https"
     return parts.hostname, port or (443 if secure else 80), secure
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from mosaic.providers.interfaces import WireEndpoint
 from mosaic.providers.upstream.limits import UpstreamLimits, UpstreamTimeouts
-from mosaic.providers.upstream.origin import Origin
+from mosaic.providers.upstream.origin import Origin, Resolve, resolved
 from mosaic.providers.upstream.response import UpstreamResponse
 from mosaic.providers.upstream.trust import system_trust
 
@@ -40,6 +40,7 @@ class UpstreamPool:
         limits: UpstreamLimits | None = None,
         timeouts: UpstreamTimeouts | None = None,
         tls: ssl.SSLContext | None = None,
+        resolve: Resolve = resolved,
     ) -> None:
         """Prepare; nothing is opened.
 
@@ -47,10 +48,12 @@ class UpstreamPool:
             limits: bounds on connections and on what upstreams send.
             timeouts: of calls that bring none.
             tls: what to trust instead of the system's certificates.
+            resolve: finds the addresses of a host instead of the system.
         """
         self._limits = limits or UpstreamLimits()
         self._timeouts = timeouts or UpstreamTimeouts()
         self._tls = tls
+        self._resolve = resolve
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Origin]] = WeakKeyDictionary()
 
     async def send(
@@ -117,5 +120,7 @@ class UpstreamPool:
                 for unused in [key for key, at in origins.items() if not at.open]:
                     del origins[unused]
             context = (self._tls or system_trust()) if name.startswith("https:") else None
-            origin = origins[name] = Origin(name, loop, limits=self._limits, context=context)
+            origin = origins[name] = Origin(
+                name, loop, limits=self._limits, context=context, resolve=self._resolve
+            )
         return origin
