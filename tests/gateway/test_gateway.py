@@ -285,4 +285,4 @@ async def test_what_a_route_learned_survives_a_restart(gateway: GatewaySite) -> 
     model.router.learned.load({**model.router.learned.to_json(), "routes": {}})
     again.recall()
     assert model.router.learned.report()["clever"] == learned
-    assert learned["seen"] == 4
+    assert learned["requests"] == 4
