@@ -212,7 +212,7 @@ async def connect(load: Load) -> None:
 async def watch(load: Load) -> None:
     while not load.stopped:
         await asyncio.sleep(_PAUSE_S)
-        load.stopped = load.stop.exists()
+        load.stopped = load.stopped or load.stop.exists()
 
 
 async def run(asked: dict[str, Any]) -> dict[str, Any]:

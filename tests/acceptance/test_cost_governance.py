@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mosaic.core.context import Actor, Context
-from mosaic.core.errors import NotFound, TenantViolation, Unauthenticated
+from mosaic.core.errors import LimitExceeded, NotFound, TenantViolation, Unauthenticated
 from mosaic.cost import Payer
 from tests.acceptance.installation import BOUND_S, Desk, Installation, of, on_sqlite
 from tests.agents.script import ScriptedModel, says
@@ -187,3 +187,26 @@ async def test_what_is_held_for_calls_under_way_is_not_to_be_had_twice(desk: Des
         return 1
 
     assert sum(await asyncio.gather(*(call() for _ in range(50)))) == 3
+
+
+@on_sqlite
+@pytest.mark.requirement("ORC-72")
+async def test_a_quota_of_the_settings_is_kept_and_named(installation: Installation) -> None:
+    quotas = {"quotas": {"projects": {"local/default": {"concurrency": 1}}}}
+    async with installation.open(cost=quotas) as desk:
+        payer = Payer(desk.ctx.tenant, desk.ctx.project)
+        entry = desk.application.model.quotas.enter(payer, 10)
+        with pytest.raises(LimitExceeded) as caught:
+            desk.application.model.quotas.enter(payer, 10)
+        named = {
+            name: caught.value.data[name] for name in ("tenant", "resource", "current", "requested", "limit")
+        }
+        assert named == {
+            "tenant": "local",
+            "resource": "concurrency",
+            "current": 1,
+            "requested": 1,
+            "limit": 1,
+        }
+        entry.leave(10)
+        desk.application.model.quotas.enter(payer, 10)

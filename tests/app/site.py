@@ -129,7 +129,12 @@ async def open_site(
     async with open_application(settings, execute=True) as application:
         if not http:
             ctx = Context(settings.tenant, settings.project, Actor("user", "owner"))
-            client = LocalClient(application.operations, ctx, door=application.door_operations)
+            client = LocalClient(
+                application.operations,
+                ctx,
+                door=application.door_operations,
+                providers=application.provider_operations,
+            )
             yield Site(application, client, folder)
             return
         async with (

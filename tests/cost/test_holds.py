@@ -141,7 +141,7 @@ async def test_each_period_begins_anew_and_the_one_before_stays_as_it_was(
         node.budgets._bus,
         node.books,
         clock=lambda: moment,
-        seconds=lambda: moment.timestamp(),
+        seconds=lambda: moment.timestamp(),  # noqa: PLW0108  # the moment changes
     )
     await limit(node, ctx, "tenant", nanos=100, period="day")
     await limit(node, ctx, "project", "p1", nanos=150, period="month")

@@ -12,7 +12,6 @@ import msgspec
 import pytest
 
 from mosaic.app.build import Application
-from mosaic.app.door import ROUTES_FILE
 from mosaic.app.home import make_home
 from mosaic.app.settings import load_settings
 from mosaic.core.context import Actor, Context
@@ -73,7 +72,7 @@ class GatewaySite:
 
     def write(self, routes: JsonObject) -> None:
         """Decide by these routes from now on."""
-        path = self.application.settings.home / ROUTES_FILE
+        path = self.application.settings.home / "routes.yaml"
         path.write_bytes(msgspec.json.encode(routes))  # JSON is YAML
         self.application.model.load_routes()
 

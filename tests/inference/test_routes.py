@@ -4,7 +4,7 @@ import pytest
 
 from mosaic.app.targets import find_targets
 from mosaic.core.errors import NotFound
-from mosaic.cost import Cost, PriceBook
+from mosaic.cost import Cost
 from mosaic.inference import Guards, Inference, Traffic
 from mosaic.providers import ProviderRegistry
 from mosaic.routing import LiveStats, Router
@@ -27,7 +27,7 @@ routes:
 
 @pytest.fixture
 def routed(registry: ProviderRegistry, cost: Cost) -> Inference:
-    targets = find_targets(registry, PriceBook(cost.prices))
+    targets = find_targets(registry, cost.prices)
     guards = Guards()
     router = Router(load_routes(ROUTES), targets, live=LiveStats(is_open=guards.is_open))
     return Inference(registry, cost, SETTINGS, traffic=Traffic(router, guards))

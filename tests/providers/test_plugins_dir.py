@@ -226,3 +226,17 @@ def test_loading_a_plugin_takes_less_than_a_tenth_of_a_second_of_the_processor(t
         assert registry(tmp_path / "second").ai("plain").mark == "two"
         spent.append(time.process_time() - started)
     assert min(spent) < 0.1
+
+
+def test_code_that_failed_is_not_run_again_for_every_call(tmp_path):
+    runs = tmp_path / "runs"
+    write_plugin(
+        tmp_path,
+        "broken",
+        code=f"with open({str(runs)!r}, 'a') as runs:\n    runs.write('x')\nraise ValueError('surprise')",
+    )
+    found = registry(tmp_path)
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="surprise"):
+            found.ai("broken")
+    assert runs.read_text() == "x"

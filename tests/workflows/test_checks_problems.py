@@ -402,6 +402,23 @@ do:
         ),
     ),
     Broken(
+        "a kind of task that the agent has no models for",
+        HEAD
+        + """\
+agents:
+  a: {model: {default: ["openai:gpt-5"], review: ["openai:gpt-5-mini"]}}
+  b: {model: openai:gpt-5}
+do:
+  - x: {agent: a, task_kind: revue}
+  - y: {agent: b, task_kind: review}
+  - z: {agent: a, task_kind: review}
+""",
+        (
+            "8:30: The agent `a` has no models for `revue`. (did you mean `review`?)",
+            "9:30: The agent `b` has no models for `review`. (add them to the agent's `model`)",
+        ),
+    ),
+    Broken(
         "a request with a body",
         HEAD
         + """\

@@ -278,7 +278,7 @@ do:
   - c: {agent: planner, wiht: x}
 """,
         (
-            "6:25: Unknown key `env` in an `agent` step. (known: agent, catch, compensate, description, if, max_turns, needs, on_fail, output, policies, retry, timeout, tools, with)",
+            "6:25: Unknown key `env` in an `agent` step. (known: agent, catch, compensate, description, if, max_turns, needs, on_fail, output, policies, retry, task_kind, timeout, tools, with)",
             "7:17: Unknown key `timeout` in a `set` step. (known: catch, compensate, description, if, needs, on_fail, output, set)",
             "8:25: Unknown key `wiht` in an `agent` step. (did you mean `with`?)",
         ),

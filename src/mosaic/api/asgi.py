@@ -6,7 +6,7 @@ from fastapi.responses import HTMLResponse
 from mosaic import __version__
 from mosaic.api import openapi, problems
 from mosaic.api.access import Gate, bearer
-from mosaic.api.rest import approvals, budgets, cost, events, keys, runs, system
+from mosaic.api.rest import approvals, budgets, cost, events, keys, providers, routes, runs, system
 from mosaic.app.build import Application
 
 __all__ = ["create_asgi"]
@@ -49,6 +49,8 @@ def create_asgi(application: Application, *, owner_token: str) -> Gate:
     v1.include_router(keys.router)
     v1.include_router(budgets.router)
     v1.include_router(cost.router)
+    v1.include_router(providers.router)
+    v1.include_router(routes.router)
     app.include_router(v1)
     app.include_router(system.public)
 

@@ -20,13 +20,14 @@ from mosaic.app.parts import (
     newest_schema,
     queue_of,
 )
+from mosaic.app.provider_operations import ProviderOperations
 from mosaic.app.run_tools import RunTools
-from mosaic.app.settings import Settings
+from mosaic.app.settings import Settings, load_settings
 from mosaic.app.workplaces import Workplaces
 from mosaic.core.context import Context
 from mosaic.core.errors import Unavailable
 from mosaic.core.redaction import Redactor
-from mosaic.cost import Cost, UsageReports
+from mosaic.cost import Cost
 from mosaic.engine import Engine
 from mosaic.events import Journal, open_bus
 from mosaic.inference import Inference
@@ -76,6 +77,18 @@ class Application:
             lock=self.lock,
             redactor=self.redactor,
         )
+        self._build_models(environ)
+        self.agents = AgentRegistry(self.database, self.journal)
+        self.conversations = Conversations(self.database, self.journal, self.blobs, redactor=self.redactor)
+        self._build_tools()
+        self._build_runs()
+        self._build_operations()
+        self._background: list[asyncio.Task[None]] = []
+        self._executes = False
+
+    def _build_models(self, environ: Mapping[str, str] | None) -> None:
+        settings = self.settings
+        settings = self.settings
         self.providers = make_providers(settings, redactor=self.redactor, environ=environ)
         self.cost = Cost(self.database, make_cost(settings))
         self.model = Door(
@@ -91,10 +104,8 @@ class Application:
         self.inference = Inference(
             self.providers, self.cost, make_inference(settings), traffic=self.model.traffic
         )
-        self.agents = AgentRegistry(self.database, self.journal)
-        self.conversations = Conversations(self.database, self.journal, self.blobs, redactor=self.redactor)
-        self._build_tools()
-        self._build_runs()
+
+    def _build_operations(self) -> None:
         self.operations = Operations(
             Rooms(
                 runs=self.runs,
@@ -108,16 +119,12 @@ class Application:
                 address=lambda: self.address,
             )
         )
-        self.door_operations = DoorOperations(
-            keys=self.model.keys,
-            limits=self.model.limits,
-            usage=UsageReports(self.database),
-            prices=self.model.prices,
-            own_prices=self.model.own_prices,
+        self.door_operations = DoorOperations.over(self.model, self.database, self.providers)
+        self.provider_operations = ProviderOperations(
+            door=self.model,
             providers=self.providers,
+            home_settings=lambda: load_settings(self.settings.home, environ=self._environ),
         )
-        self._background: list[asyncio.Task[None]] = []
-        self._executes = False
 
     def _build_tools(self) -> None:
         self.approvals = Approvals(self.database, self.journal, self.engine, redactor=self.redactor)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from mosaic.app.config_file import CONFIG_NAMES
 from mosaic.app.learned_file import LearnedFile
+from mosaic.app.parts import make_quotas
 from mosaic.app.sections import CacheSection, GatewaySection
 from mosaic.app.settings import Settings
 from mosaic.app.targets import find_targets
@@ -31,13 +33,14 @@ from mosaic.providers import ProviderRegistry
 from mosaic.providers.upstream import UpstreamPool, UpstreamTimeouts
 from mosaic.resilience import RetryBudget
 from mosaic.routing import LiveStats, Router, RoutingSettings
-from mosaic.routing.loading import load_routes
+from mosaic.routing.files import ROUTES_NAMES, read_routes
 from mosaic.security import Keys
 from mosaic.storage import Database
 
-__all__ = ["ROUTES_FILE", "Door", "read_routes"]
+__all__ = ["Door"]
 
-ROUTES_FILE = "routes.yaml"
+_Seen = tuple[tuple[str, int, int], ...]
+
 _LOOK_AGAIN_S = 1.0
 
 _log = get_logger(__name__)
@@ -68,7 +71,7 @@ class Door:
         self.keys = Keys(database, journal, bus)
         books = Bookkeeper(database, journal, BudgetSettings(unpriced=settings.cost.unpriced))
         self.limits = BudgetLimits(database, journal, bus, books)
-        self.quotas = Quotas()
+        self.quotas = Quotas(make_quotas(settings))
         self.budgets = Budgets(database, journal, bus, books, on_nodes=self.quotas.divide)
         cost.draw_on(self.budgets)
         self.ledger = Ledger(books)
@@ -82,7 +85,7 @@ class Door:
         self.cache = open_cache(_cache_settings(settings.cache, environ))
         self.registry = CollectorRegistry()
         self.metrics = DoorMetrics(self.registry)
-        self._routes_seen: tuple[int, int] | None = None
+        self._routes_seen: _Seen = ()
         self.router = Router(RoutingSettings(), (), live=self.live)
         self.traffic = Traffic(self.router, self.guards)
         self._learned = LearnedFile(settings.home, self.router)
@@ -131,8 +134,18 @@ class Door:
         Raises:
             InvalidInput: if the file is wrong; what was decided by stays.
         """
-        self._routes_seen = _seen(self._home / ROUTES_FILE)
-        self.router.replace(read_routes(self._home), find_targets(self._providers, self.prices))
+        self._routes_seen = _seen(self._home)
+        self.router.replace(read_routes(self._home), find_targets(self._providers, self.prices.list))
+
+    async def know(self) -> None:
+        """Read prices and routes where this process only looks on; one that serves follows them anyway.
+
+        Raises:
+            InvalidInput: if the routes file is wrong.
+        """
+        if not self._tasks and not self._routes_seen:
+            await asyncio.to_thread(self.prices.list.load)
+            self.load_routes()
 
     async def close(self) -> None:
         """Stop following changes, write what was used, close connections."""
@@ -150,7 +163,7 @@ class Door:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_AGAIN_S)
-            if _seen(self._home / ROUTES_FILE) == self._routes_seen:
+            if _seen(self._home) == self._routes_seen:
                 continue
             try:
                 self.load_routes()
@@ -160,29 +173,16 @@ class Door:
                 _log.error("the changed routes are wrong, the old ones stay: %s", problems)
 
 
-def read_routes(home: Path) -> RoutingSettings:
-    """Return the routes of an installation; none when it has no routes file.
-
-    Raises:
-        InvalidInput: naming every problem with file, line and column.
-        Unavailable: if the file cannot be read.
-    """
-    path = home / ROUTES_FILE
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return RoutingSettings()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Unavailable(f"{path} cannot be read: {error}.") from None
-    return load_routes(text, str(path))
-
-
-def _seen(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
+def _seen(home: Path) -> _Seen:
+    """Return what tells one state of the files that hold routes from another."""
+    found = []
+    for name in (*ROUTES_NAMES, *CONFIG_NAMES):
+        try:
+            status = (home / name).stat()
+        except OSError:
+            continue
+        found.append((name, status.st_mtime_ns, status.st_size))
+    return tuple(found)
 
 
 def _door_settings(section: GatewaySection, max_output_tokens: int) -> DoorSettings:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from mosaic.app.door import Door
 from mosaic.app.operations import require_text
 from mosaic.core.clock import Clock, now
 from mosaic.core.context import Context
@@ -25,7 +26,7 @@ from mosaic.cost import (
 )
 from mosaic.providers import ProviderRegistry
 from mosaic.security import KeyLimits, Keys, NewKey, VirtualKey
-from mosaic.storage import Transaction
+from mosaic.storage import Database, Transaction
 
 __all__ = ["DoorOperations"]
 
@@ -54,6 +55,18 @@ class DoorOperations:
         self._own_prices = own_prices
         self._providers = providers
         self._clock = clock
+
+    @classmethod
+    def over(cls, door: Door, database: Database, providers: ProviderRegistry) -> "DoorOperations":
+        """Return the operations on a process's model door."""
+        return cls(
+            keys=door.keys,
+            limits=door.limits,
+            usage=UsageReports(database),
+            prices=door.prices,
+            own_prices=door.own_prices,
+            providers=providers,
+        )
 
     # Keys
 

@@ -5,11 +5,11 @@ from importlib import resources
 from typing import Any
 
 from mosaic import __version__
-from mosaic.app.sections import PoolSection, PriceSection, ProviderSection
+from mosaic.app.sections import PoolSection, PriceSection, ProviderSection, QuotaSection
 from mosaic.app.settings import Settings
 from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonObject
-from mosaic.cost import CostSettings, TokenPrice
+from mosaic.cost import CostSettings, Quota, QuotaSettings, TokenPrice
 from mosaic.engine import EngineSettings, QueueLimits, RetryPolicy
 from mosaic.inference import InferenceSettings
 from mosaic.providers import ProviderRegistry
@@ -20,6 +20,7 @@ __all__ = [
     "make_engine",
     "make_inference",
     "make_providers",
+    "make_quotas",
     "make_storage",
     "newest_schema",
     "provider_settings",
@@ -104,6 +105,20 @@ def make_cost(settings: Settings) -> CostSettings:
     """Return what models cost here."""
     section = settings.cost
     return CostSettings({model: _price(price) for model, price in section.prices.items()}, section.unpriced)
+
+
+def make_quotas(settings: Settings) -> QuotaSettings:
+    """Return how much calls from outside may use at once and per minute."""
+    section = settings.cost.quotas
+    return QuotaSettings(
+        tenants={name: _quota(quota) for name, quota in section.tenants.items()},
+        projects={name: _quota(quota) for name, quota in section.projects.items()},
+        keys=_quota(section.keys),
+    )
+
+
+def _quota(section: QuotaSection) -> Quota:
+    return Quota(**section.model_dump())
 
 
 def _price(section: PriceSection) -> TokenPrice:

@@ -18,6 +18,8 @@ __all__ = [
     "PoolSection",
     "PriceSection",
     "ProviderSection",
+    "QuotaSection",
+    "QuotasSection",
     "RetrySection",
     "SecretName",
     "Section",
@@ -172,6 +174,24 @@ class PriceSection(Section):
     cache_write_usd_per_mtok: Usd | None = None
 
 
+class QuotaSection(Section):
+    """How much at once and per minute; what is left out is not limited."""
+
+    requests_per_minute: int | None = Field(None, ge=1, le=2**31 - 1)
+    tokens_per_minute: int | None = Field(None, ge=1, le=2**31 - 1)
+    concurrency: int | None = Field(None, ge=1, le=2**31 - 1)
+
+
+class QuotasSection(Section):
+    """Quotas of calls from outside; several nodes share each of them equally."""
+
+    tenants: dict[str, QuotaSection] = Field({}, description="By tenant; * for all that are not named.")
+    projects: dict[str, QuotaSection] = Field(
+        {}, description="By tenant/project; * for all that are not named."
+    )
+    keys: QuotaSection = Field(QuotaSection(), description="For keys that carry no limits of their own.")
+
+
 class CostSection(Section):
     """What models cost here."""
 
@@ -182,6 +202,7 @@ class CostSection(Section):
         "refuse",
         description="What a run with a budget in dollars does about a model whose price nobody knows.",
     )
+    quotas: QuotasSection = QuotasSection()
 
 
 class SecretName(Section):

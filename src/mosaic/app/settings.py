@@ -53,6 +53,9 @@ class Settings(Section):
     cost: CostSection = CostSection()
     gateway: GatewaySection = GatewaySection()
     cache: CacheSection = CacheSection()
+    routing: dict[str, Any] = Field(
+        {}, description="Routes and rules, where they have no file of their own (`routes.yaml`)."
+    )
     tools: ToolsSection = ToolsSection()
     policies: dict[str, Literal["allow", "ask", "deny"]] = Field(
         {}, description="The installation's policy by effect, risk class or tool; workflows narrow it."

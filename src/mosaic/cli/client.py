@@ -19,9 +19,10 @@ from mosaic.core.values import JsonObject, JsonValue
 if TYPE_CHECKING:
     from mosaic.app.door_operations import DoorOperations
     from mosaic.app.operations import Operations
+    from mosaic.app.provider_operations import ProviderOperations
     from mosaic.app.settings import Settings
 
-__all__ = ["Client", "DoorClient", "LocalClient", "connect"]
+__all__ = ["Client", "DoorClient", "LocalClient", "ProviderClient", "connect"]
 
 
 class DoorClient(Protocol):
@@ -116,7 +117,43 @@ class DoorClient(Protocol):
         ...
 
 
-class Client(DoorClient, Protocol):
+class ProviderClient(Protocol):
+    """What a command can ask for about providers, models and routes. See `ProviderOperations`."""
+
+    async def providers(self, *, kind: Any = None) -> JsonObject:
+        """Return the provider instances with their health and figures."""
+        ...
+
+    async def provider(self, name: str) -> JsonObject:
+        """Return one provider instance."""
+        ...
+
+    async def check_provider(self, name: str, *, model: str | None = None) -> JsonObject:
+        """Send one small request to a provider and return its health."""
+        ...
+
+    async def reload_providers(self) -> JsonObject:
+        """Take what settings, plugin folders and routes say now.
+
+        Raises:
+            InvalidInput: if they are wrong; nothing is changed then.
+        """
+        ...
+
+    async def models(self, *, provider: str | None = None, ask: bool = False) -> JsonObject:
+        """Return the models that requests can name."""
+        ...
+
+    async def routes(self) -> JsonObject:
+        """Return the routes and rules in force."""
+        ...
+
+    async def explain_route(self, wanted: JsonObject) -> JsonObject:
+        """Return where a request would go now, and why."""
+        ...
+
+
+class Client(DoorClient, ProviderClient, Protocol):
     """What a command can ask for. Every value is plain JSON, as the REST API shows it.
 
     Every verb raises `NotFound` for an id that the tenant does not have, and `Unavailable` when server or database
@@ -220,10 +257,10 @@ class LocalClient:
         ctx: Context,
         *,
         door: "DoorOperations | None" = None,
+        providers: "ProviderOperations | None" = None,
         address: str | None = None,
     ) -> None:
-        self._operations = operations
-        self._door = door
+        self._rooms = (operations, door, providers)
         self._ctx = ctx
         self.address = address
 
@@ -231,7 +268,7 @@ class LocalClient:
         """Return the operation `name` bound to this client's context."""
         if name.startswith("_"):
             raise AttributeError(name)
-        operation = getattr(self._operations, name, None) or getattr(self._door, name)
+        operation = next((found for room in self._rooms if (found := getattr(room, name, None))), None)
         if not (inspect.iscoroutinefunction(operation) or inspect.isasyncgenfunction(operation)):
             raise AttributeError(name)
         return functools.partial(operation, self._ctx)
@@ -271,7 +308,12 @@ async def _here(stack: contextlib.AsyncExitStack, settings: "Settings", *, execu
 
     application = await stack.enter_async_context(open_application(settings, execute=execute))
     ctx = Context(settings.tenant, settings.project, Actor("user", "owner"))
-    return LocalClient(application.operations, ctx, door=application.door_operations)
+    return LocalClient(
+        application.operations,
+        ctx,
+        door=application.door_operations,
+        providers=application.provider_operations,
+    )
 
 
 async def _at(stack: contextlib.AsyncExitStack, settings: "Settings", address: str) -> Client:

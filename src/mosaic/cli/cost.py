@@ -30,7 +30,7 @@ def command() -> None:
     mosaic cost forecast
     mosaic cost export --format csv > bill.csv
     mosaic cost savings --ci-minutes 10000
-    mosaic cost prices openai:gpt-4o
+    mosaic cost prices --model openai:gpt-4o
     """  # noqa: D301  # \b is click's mark for a block that keeps its lines
 
 

@@ -1,4 +1,4 @@
-"""What the client of a running server asks about keys, budgets and cost."""
+"""What the client of a running server asks about keys, budgets, cost, providers and routes."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -108,6 +108,34 @@ class DoorRequests:
     async def remove_price(self, model: str) -> JsonObject:
         """Remove an own price."""
         return await self.json("DELETE", f"/cost/prices/{quote(model, safe='')}")
+
+    async def providers(self, *, kind: str | None = None) -> JsonObject:
+        """Return the provider instances with their health and figures."""
+        return await self.json("GET", "/providers", params=_given(kind=kind))
+
+    async def provider(self, name: str) -> JsonObject:
+        """Return one provider instance."""
+        return await self.json("GET", f"/providers/{quote(name, safe='')}")
+
+    async def check_provider(self, name: str, *, model: str | None = None) -> JsonObject:
+        """Send one small request to a provider and return its health."""
+        return await self.json("POST", f"/providers/{quote(name, safe='')}/check", params=_given(model=model))
+
+    async def reload_providers(self) -> JsonObject:
+        """Take what settings, plugin folders and routes say now."""
+        return await self.json("POST", "/providers/reload")
+
+    async def models(self, *, provider: str | None = None, ask: bool = False) -> JsonObject:
+        """Return the models that requests can name."""
+        return await self.json("GET", "/models", params=_given(provider=provider, ask=ask or None))
+
+    async def routes(self) -> JsonObject:
+        """Return the routes and rules in force."""
+        return await self.json("GET", "/routes")
+
+    async def explain_route(self, wanted: JsonObject) -> JsonObject:
+        """Return where a request would go now, and why."""
+        return await self.json("POST", "/routes/explain", json=wanted)
 
 
 def _given(**query: Any) -> dict[str, Any]:

@@ -30,6 +30,7 @@ _COMMANDS = {
     "validate": ("mosaic.cli.validate", "Check workflow files and explain every problem."),
     "runs": ("mosaic.cli.runs", "List, show, watch, cancel, fork and read runs."),
     "approvals": ("mosaic.cli.approvals", "List, show and answer what waits for a person."),
+    "providers": ("mosaic.cli.providers", "List, show, check and reload providers and their models."),
     "routes": ("mosaic.cli.routes", "List routes, explain where requests go, check and report on them."),
     "keys": ("mosaic.cli.keys", "Make, list, rotate and revoke the keys of clients of the gateway."),
     "budgets": ("mosaic.cli.budgets", "Set budgets, and see what is spent of them."),

@@ -77,6 +77,7 @@ class Bookkeeper:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
+        self._pump_lock = threading.Lock()
         self._armed = False
         self._closing = False
         self._recorded = 0
@@ -117,8 +118,9 @@ class Bookkeeper:
 
     def add_entry(self, entry: LedgerEntry) -> None:
         """Have a ledger row written with the next batch."""
-        self._entries.append(entry)
-        self._recorded += 1
+        with self.lock:
+            self._entries.append(entry)
+            self._recorded += 1
         if not self._armed:
             self._arm()
 
@@ -171,20 +173,28 @@ class Bookkeeper:
     def _arm(self, *, urgent: bool = False) -> None:
         """Have the pump wake: at once, or when others may have come to share the commit."""
         running = _running_loop()
-        loop = self._loop
-        if loop is None or loop.is_closed() or self._pump is None or self._pump.done():
-            if running is None:
-                return  # the next call from an event loop takes it along
-            loop = self._loop = running
-            self._wake = asyncio.Event()
-            self._pump = running.create_task(self._run(), name="bookkeeper")
-        self._armed = True
+        with self._pump_lock:
+            loop = self._pumping_loop(running)
+            self._armed = loop is not None
+        if loop is None:
+            return  # the next call from an event loop takes it along
         if running is not loop:
             loop.call_soon_threadsafe(self._wake.set)
         elif urgent:
             self._wake.set()
         else:
             loop.call_later(self.settings.flush_s, self._wake.set)
+
+    def _pumping_loop(self, running: asyncio.AbstractEventLoop | None) -> asyncio.AbstractEventLoop | None:
+        """Return the event loop of the pump, which is started in this one where there is none."""
+        loop = self._loop
+        if loop is None or loop.is_closed() or self._pump is None or self._pump.done():
+            if running is None:
+                return None
+            loop = self._loop = running
+            self._wake = asyncio.Event()
+            self._pump = running.create_task(self._run(), name="bookkeeper")
+        return loop
 
     async def _run(self) -> None:
         while True:
@@ -301,8 +311,9 @@ class Bookkeeper:
         """Take the rows out of a batch that was refused; each is tried alone, and one refused alone is given up."""
         entries, batch.entries = batch.entries, []
         if len(entries) == 1 and entries[0].is_cleaned:
-            self.lost_entries += 1
-            self._finished += 1
+            with self.lock:
+                self.lost_entries += 1
+                self._finished += 1
             log.error("the ledger row of the call %s was refused: %s", entries[0].call_key, error)
             return
         log.warning(

@@ -262,7 +262,7 @@ class Budgets:
                     end = period_end(budget.period, moment)
                     ends_at = end.timestamp() if end is not None else _FOR_EVER
                     found.append(self._books.account(budget, period_name(budget.period, moment), ends_at))
-        chain = self._chains[payer] = _Chain(tuple(found))
+            chain = self._chains[payer] = _Chain(tuple(found))
         return chain
 
     def _need(self, payer: Payer, nanos: int, tokens: int) -> None:

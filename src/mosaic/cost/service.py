@@ -152,6 +152,8 @@ class Cost:
         given = await self._database.committer.commit(unit)
         if isinstance(given, Refused):
             raise _exceeded(given, asked)
+        if given.turn > 1:
+            self._end_lost(given, was_free=forget_lost)
         await self._hold_above(ctx, given, agent, money, tokens)
         return given
 
@@ -172,6 +174,16 @@ class Cost:
             raise
         if held.accounts:
             self._holds[_place(given)] = held
+
+    def _end_lost(self, given: Reservation, *, was_free: bool) -> None:
+        """End what an earlier sending of the same call still holds: nobody will settle it any more."""
+        held = self._holds.pop(_place(replace(given, turn=given.turn - 1)), None)
+        if held is None or self._budgets is None:
+            return
+        if was_free:
+            self._budgets.release(held)
+        else:
+            self._budgets.leave_unconfirmed(held)
 
     def _settle_above(self, reservation: Reservation, call: ModelCall) -> None:
         held = self._holds.pop(_place(reservation), None)

@@ -53,67 +53,57 @@ class Spending:
 
     def __init__(self, dialect: DialectName) -> None:
         upsert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
-        is_sqlite = dialect == "sqlite"
+        self._prepare_holder(upsert, dialect)
+        self._prepare_counters(upsert, dialect)
+        self._prepare_lease(upsert, dialect)
+
+    def _prepare_holder(self, upsert: Any, dialect: DialectName) -> None:
         # The database's clock judges who lives, where several machines share it.
-        moment: Any = bindparam("at") if is_sqlite else func.now()
-        self._is_sqlite = is_sqlite
+        moment: Any = bindparam("at") if dialect == "sqlite" else func.now()
+        mine = spend_holder.c.id == _text("holder")
+        new = upsert(spend_holder).values(
+            id=_text("holder"), host=_text("host"), pid=_number("pid"), batch=_text("batch"), started_at=moment,
+            beat_at=moment,
+        )  # fmt: skip
+        beat = update(spend_holder).values(batch=_text("batch"), beat_at=moment)
+        self._enter = Prepared(new.on_conflict_do_nothing(), dialect)
+        self._beat = Prepared(
+            beat.where(spend_holder.c.batch == _text("before"), mine).returning(spend_holder.c.id), dialect
+        )
+        self._last = Prepared(select(spend_holder.c.batch).where(mine), dialect)
+        self._leave = Prepared(delete(spend_holder).where(mine), dialect)
+
+    def _prepare_counters(self, upsert: Any, dialect: DialectName) -> None:
         names, source = _open()
         self._open = Prepared(
             upsert(spend_period).from_select(names, source).on_conflict_do_nothing(), dialect
         )
-        self._enter = Prepared(
-            upsert(spend_holder)
-            .values(
-                id=_text("holder"), host=_text("host"), pid=_number("pid"), batch=_text("batch"),
-                started_at=moment, beat_at=moment,
-            )
-            .on_conflict_do_nothing(),
-            dialect,
+        read = select(
+            spend_period.c.limit_nanos, spend_period.c.limit_tokens, spend_period.c.spent_nanos,
+            spend_period.c.spent_tokens, spend_period.c.leased_nanos, spend_period.c.leased_tokens,
         )  # fmt: skip
-        self._beat = Prepared(
-            update(spend_holder)
-            .values(batch=_text("batch"), beat_at=moment)
-            .where(spend_holder.c.batch == _text("before"), spend_holder.c.id == _text("holder"))
-            .returning(spend_holder.c.id),
-            dialect,
-        )
-        self._last = Prepared(
-            select(spend_holder.c.batch).where(spend_holder.c.id == _text("holder")), dialect
-        )
-        self._leave = Prepared(delete(spend_holder).where(spend_holder.c.id == _text("holder")), dialect)
-        self._read = Prepared(
-            select(
-                spend_period.c.limit_nanos, spend_period.c.limit_tokens, spend_period.c.spent_nanos,
-                spend_period.c.spent_tokens, spend_period.c.leased_nanos, spend_period.c.leased_tokens,
-            ).where(*_is_period()).with_for_update(),
-            dialect,
-        )  # fmt: skip
+        self._read = Prepared(read.where(*_is_period()).with_for_update(), dialect)
         counters = {
             "spent_nanos": "spent", "spent_tokens": "spent_t", "leased_nanos": "leased",
             "leased_tokens": "leased_t", "unconfirmed_nanos": "lost",
         }  # fmt: skip
-        self._count = Prepared(
-            update(spend_period)
-            .values({name: spend_period.c[name] + _number(added) for name, added in counters.items()})
-            .where(*_is_period()),
-            dialect,
-        )
+        added = {name: spend_period.c[name] + _number(short) for name, short in counters.items()}
+        self._count = Prepared(update(spend_period).values(added).where(*_is_period()), dialect)
+
+    def _prepare_lease(self, upsert: Any, dialect: DialectName) -> None:
         new = upsert(spend_lease).values(
             tenant_id=_text("tenant"), limit_id=_text("limit"), period=_text("period"), holder=_text("holder"),
             nanos=_number("nanos"), tokens=_number("tokens"),
         )  # fmt: skip
-        self._lease = Prepared(
-            new.on_conflict_do_update(
-                index_elements=list(spend_lease.primary_key),
-                set_={"nanos": new.excluded.nanos, "tokens": new.excluded.tokens},
-            ),
-            dialect,
-        )
+        amounts = {"nanos": new.excluded.nanos, "tokens": new.excluded.tokens}
         mine = (
             spend_lease.c.holder == _text("holder"),
             spend_lease.c.period == _text("period"),
             spend_lease.c.limit_id == _text("limit"),
             spend_lease.c.tenant_id == _text("tenant"),
+        )
+        self._lease = Prepared(
+            new.on_conflict_do_update(index_elements=list(spend_lease.primary_key), set_=amounts), dialect
         )
         self._leased = Prepared(select(spend_lease.c.nanos, spend_lease.c.tokens).where(*mine), dialect)
         self._drop = Prepared(delete(spend_lease).where(*mine), dialect)

@@ -21,12 +21,17 @@ _COUNTED = 4  # characters of an id that tell the events of one batch apart
 
 
 class PreparedBatch:
-    """Events that one unit of the group committer writes, with their ids: the same however often it runs."""
+    """Events that one unit of the group committer writes, with their ids: the same however often it runs.
 
-    __slots__ = ("events", "ids")
+    Attributes:
+        texts: each event's data with secrets masked, which is what is written.
+    """
 
-    def __init__(self, events: Sequence[PreparedEvent]) -> None:
+    __slots__ = ("events", "ids", "texts")
+
+    def __init__(self, events: Sequence[PreparedEvent], mask: Callable[[str], str]) -> None:
         self.events = events
+        self.texts = [mask(event.data) for event in events]
         self.ids = list(_ids(len(events)))
 
 
@@ -74,12 +79,12 @@ class EventBatches:
         total = 0
         for batch in batches:
             total += len(batch.events)
-            for made, event_id in zip(batch.events, batch.ids, strict=True):
+            for made, event_id, text in zip(batch.events, batch.ids, batch.texts, strict=True):
                 tenant = made.tenant
                 counts[tenant] = back = counts[tenant] - 1
                 cells += (
                     tenant, back, event_id, made.type, made.occurred_at, made.project, made.actor, made.correlation,
-                    made.run_id, made.data,
+                    made.run_id, text,
                 )  # fmt: skip
         width, start = len(_CELLS), 0
         for rows, prepared, arrange in self._statements:

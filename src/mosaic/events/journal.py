@@ -83,8 +83,7 @@ class Journal:
         """
         for tenant in {event.tenant for event in events}:
             self._bus.publish_in(tx, events_topic(tenant))
-        text = self._payloads.text
-        batch = PreparedBatch([event._replace(data=text(event.data)) for event in events])
+        batch = PreparedBatch(events, self._payloads.text)
         # With the events of effects, so that the journals of all tenants are taken in one order.
         tx.defer(self._repository.finish, batch)
 

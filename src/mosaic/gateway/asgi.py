@@ -43,6 +43,8 @@ _STREAM: Headers = [
     (b"x-accel-buffering", b"no"),
 ]
 _SESSION_HEADERS = (b"x-mosaic-session", b"x-session-id", b"session_id")
+# Features on trial, named in a header: a vendor refuses the fields of a body that belong to one that is not named.
+_ONWARD = frozenset({b"anthropic-beta", b"openai-beta"})
 
 
 class Gateway:
@@ -181,6 +183,7 @@ def _call(wire: WireCodec, caller: Caller, body: bytes, request_id: str, headers
         adapt=adapted,
         broken=partial(stream_error, wire),
         session=_session(headers) or peek.session,
+        onward=tuple([shown for shown in headers if shown[0] in _ONWARD]),
     )
 
 

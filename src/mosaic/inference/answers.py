@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from hashlib import sha256
 from typing import Any
 
 from mosaic.cache import CachedAnswer, CachePolicy, Lead, StreamRecorder, request_key
 from mosaic.core.errors import MosaicError
-from mosaic.inference.door_call import Answer, begun
+from mosaic.inference.door_call import Answer, DoorCall, begun
 from mosaic.inference.door_rooms import DoorRooms
 from mosaic.inference.passage import Passage
 from mosaic.inference.telling import told
@@ -32,9 +33,7 @@ class KnownAnswers:
     async def answer(self, passage: Passage, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         """Return the known answer, or the one that `ask` brings."""
         call, decision, cache = passage.call, passage.decision, self._rooms.cache
-        key = request_key(
-            call.codec.name, call.body, tenant=call.payer.tenant, route=decision.route or call.peek.model
-        )
+        key = _key(call, decision.route or call.peek.model)
         if key is None:
             return await ask()
         known = cache.peek(key)
@@ -57,6 +56,13 @@ class KnownAnswers:
         else:
             answer.chunks = await begun(_recorded(passage, answer.chunks, met))
         return answer
+
+
+def _key(call: DoorCall, route: str) -> str | None:
+    key = request_key(call.codec.name, call.body, tenant=call.payer.tenant, route=route)
+    if key is None or not call.onward:
+        return key
+    return f"{key}-{sha256(repr(call.onward).encode()).hexdigest()[:16]}"  # a header may ask for another answer
 
 
 def _given(passage: Passage, known: CachedAnswer) -> Answer:

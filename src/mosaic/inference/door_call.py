@@ -19,6 +19,7 @@ class DoorCall:
         payer: whose budgets and quotas it draws on.
         key: the virtual key it came with; None for the owner.
         session: ties requests together for sticky routing.
+        onward: headers of the client that a provider of the same protocol gets too.
         adapt: changes the body for a provider of the same protocol.
         broken: writes an error into a stream that has begun.
     """
@@ -32,6 +33,7 @@ class DoorCall:
     adapt: Adapt
     broken: Callable[[MosaicError], bytes]
     session: str | None = None
+    onward: tuple[tuple[bytes, bytes], ...] = ()
 
 
 @dataclass(slots=True)

@@ -60,6 +60,13 @@ class Guards:
         else:
             self._gone.discard(provider)
 
+    def forget(self, provider: str) -> None:
+        """Start anew with a provider whose address or key is another one now."""
+        self._gone.discard(provider)
+        self._credentials.pop(provider, None)
+        for target_id in [known for known in self._guards if known.partition(":")[0] == provider]:
+            del self._guards[target_id]
+
     def admit(self, target: Target) -> str | None:
         """Let a call to a target through and return None, or say why not. `ended` or `unused` must follow."""
         guard = self._of(target)

@@ -30,6 +30,32 @@ class HealthWatch:
         """The last answer of each provider that was asked."""
         return dict(self._known)
 
+    def forget(self, name: str) -> None:
+        """Drop what is known of a provider that is another one now, its failures too."""
+        self._known.pop(name, None)
+        self._guards.forget(name)
+
+    async def check(self, name: str, model: str | None = None) -> ProviderHealth:
+        """Ask one provider now, and heed what was found.
+
+        Raises:
+            NotFound: if there is no such instance.
+        """
+        asked = self._providers.instance(name).seats
+        health = await self._providers.health(name, model)
+        if health.usable:
+            health = await self._providers.health(name, model, thorough=True)
+        now = self._providers.snapshot.instances.get(name)
+        if now is None or now.seats != asked:
+            return health  # a reload replaced it meanwhile: this is not true of the new one
+        before = self._known.get(name)
+        self._known[name] = health
+        gone = health.status in _GONE
+        self._guards.set_gone(name, gone=gone)
+        if before is None or (before.status in _GONE) != gone:
+            _log.info("the provider %s is %s: %s", name, health.status, health.detail)
+        return health
+
     async def run(self) -> None:
         """Check for ever; cancel to stop."""
         while True:
@@ -43,15 +69,6 @@ class HealthWatch:
 
     async def _check(self, name: str) -> None:
         try:
-            health = await self._providers.health(name)
-            if health.usable:
-                health = await self._providers.health(name, thorough=True)
+            await self.check(name)
         except Exception as error:  # noqa: BLE001  # a plugin is anyone's code; it must not end the checks of others
             _log.warning("the health check of %s failed: %s", name, type(error).__name__)
-            return
-        before = self._known.get(name)
-        self._known[name] = health
-        gone = health.status in _GONE
-        self._guards.set_gone(name, gone=gone)
-        if before is None or (before.status in _GONE) != gone:
-            _log.info("the provider %s is %s: %s", name, health.status, health.detail)

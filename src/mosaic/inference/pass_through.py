@@ -48,7 +48,7 @@ class PassThrough:
             stream=stream,
         )
         response = await self._rooms.upstream.send(
-            endpoint, body, timeouts=self._rooms.timeouts(passage.decision.policy)
+            endpoint, body, headers=call.onward, timeouts=self._rooms.timeouts(passage.decision.policy)
         )
         try:
             await self._check_status(response, target.provider)

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from mosaic.core.errors import InvalidInput, MosaicError, NotFound, Unavailable
 from mosaic.core.redaction import Redactor
+from mosaic.core.values import JsonValue
 from mosaic.providers.manifest import Dependency, ProviderManifest, ProviderPlugin
 from mosaic.providers.plugin_sources import BrokenSource, PluginSource
 from mosaic.providers.plugins_dir import FolderSource
@@ -30,6 +31,7 @@ class Catalogue:
             {name: tuple(versions) for name, versions in found.items()}
         )
         self._redactor = redactor
+        self._failed: dict[str, str] = {}
         self.broken: dict[str, str] = {
             source.id: source.reason for source in sources if isinstance(source, BrokenSource)
         }
@@ -72,8 +74,8 @@ class Catalogue:
         if isinstance(source, FolderSource):
             # Its manifest is known without its code: what it requires comes first, also when that is not there.
             required = self._required(source.manifest, above)
-            return self.guarded(source.id, source.load), *required
-        plugin: ProviderPlugin = self.guarded(source.id, source.load)
+            return self._code(source), *required
+        plugin: ProviderPlugin = self._code(source)
         return plugin, *self._required(plugin.manifest, above)
 
     def manifest(self, source: PluginSource) -> ProviderManifest:
@@ -84,8 +86,18 @@ class Catalogue:
         """
         if isinstance(source, FolderSource):
             return source.manifest
-        plugin: ProviderPlugin = self.guarded(source.id, source.load)
+        plugin: ProviderPlugin = self._code(source)
         return plugin.manifest
+
+    def _code(self, source: PluginSource) -> ProviderPlugin:
+        """Import a plugin's code, once: one that failed is not run again for every call, but at the next reload."""
+        if (reason := self._failed.get(source.fingerprint)) is not None:
+            raise self.fail(source.id, reason)
+        try:
+            return self.guarded(source.id, source.load)
+        except Unavailable:
+            self._failed[source.fingerprint] = self.broken.get(source.id, "it cannot be loaded")
+            raise
 
     def _required(
         self, manifest: ProviderManifest, above: tuple[str, ...]
@@ -96,12 +108,17 @@ class Catalogue:
         for dependency in manifest.requires:
             if dependency.plugin in chain:
                 circle = " -> ".join((*chain, dependency.plugin))
-                raise self.fail(manifest.id, f"plugins require each other in a circle: {circle}")
+                raise self.fail(
+                    manifest.id,
+                    f"plugins require each other in a circle: {circle}",
+                    requires=dependency.plugin,
+                )
             try:
                 source = self.choose(dependency.plugin, dependency.versions)
                 plugin, _, below = self.load(source, above=chain)
             except MosaicError as error:
-                raise self.fail(manifest.id, f"it requires {_said(dependency)}: {error.message}") from error
+                reason = f"it requires {_said(dependency)}: {error.message}"
+                raise self.fail(manifest.id, reason, requires=dependency.plugin) from error
             plugins[dependency.plugin] = plugin
             fingerprints += [source.fingerprint, *below]
         return plugins, tuple(fingerprints)
@@ -122,8 +139,8 @@ class Catalogue:
         except (Exception, SystemExit) as error:
             raise self.fail(name, f"{type(error).__name__}: {error}") from error
 
-    def fail(self, name: str, reason: str) -> Unavailable:
-        """Remember why a plugin cannot be used, and return the error that says so."""
+    def fail(self, name: str, reason: str, **data: JsonValue) -> Unavailable:
+        """Remember why a plugin cannot be used, and return the error that says so, with `data`."""
         self.broken[name] = self._redactor.text(reason)
         return Unavailable(
             f"The provider plugin {name!r} is broken: {self.broken[name]}",
@@ -131,6 +148,7 @@ class Catalogue:
             if self._is_folder(name)
             else "Update or remove the package that installs it.",
             provider=name,
+            **data,
         )
 
     def _is_folder(self, name: str) -> bool:

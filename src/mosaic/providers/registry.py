@@ -325,7 +325,7 @@ class ProviderRegistry:
         try:
             self._assembly.catalogue.load(self.instance(name).seat().source)
         except Unavailable as error:
-            return "failing" if "requires" in error.message else "unknown"
+            return "failing" if "requires" in error.data else "unknown"
         except MosaicError:
             return "unknown"
         return "ok"

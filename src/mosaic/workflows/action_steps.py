@@ -38,6 +38,7 @@ class AgentStep(StepBase):
         tools: narrows the agent's tools for this step; None = all of the agent's.
         max_turns: overrides the agent's.
         policies: narrows the policies for this step; see `Definition.policies`.
+        task_kind: chooses among the agent's models per kind of task; those of its handoffs too, where they have it.
     """
 
     agent: str
@@ -45,6 +46,7 @@ class AgentStep(StepBase):
     tools: tuple[str, ...] | None = None
     max_turns: int | None = None
     policies: Mapping[str, str] | None = None
+    task_kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -417,6 +417,18 @@ def test_only_allowed_tools_are_offered():
     assert ([tool.name for tool in request.tools], request.tool_choice) == (["b", "c"], "auto")
 
 
+def test_the_texts_of_a_tools_result_are_told_apart():
+    content = [
+        {"type": "text", "text": "one"},
+        {"type": "text", "text": "two"},
+        {"type": "tool_reference", "tool_name": "f"},
+    ]
+    result = {"type": "tool_result", "tool_use_id": "t", "content": content}
+    body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [result]}]}
+    part = read(MESSAGES, json.dumps(body).encode()).request.messages[0].parts[0]
+    assert part.response == 'one\ntwo\n{"type":"tool_reference","tool_name":"f"}'
+
+
 def test_documents_and_search_results_of_anthropic_are_read():
     content = [
         {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "plain"}},

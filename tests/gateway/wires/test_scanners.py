@@ -128,6 +128,29 @@ def test_a_first_chunk_without_choices_stays():
     assert passed == first
 
 
+def test_an_error_is_never_taken_out():
+    event = b'data: {"error":{"message":"no"}}\n\n'
+    found, passed = scanned(CHAT, [event], strip=True)
+    assert passed == event
+    assert found.error == {"message": "no"}
+
+
+@pytest.mark.parametrize("last", [{"output_tokens": 40}, {"output_tokens": 40, "input_tokens": None}])
+def test_the_end_of_a_message_adds_to_what_its_beginning_said(last):
+    read = {
+        "input_tokens": 10,
+        "cache_read_input_tokens": 20,
+        "cache_creation_input_tokens": 3,
+        "output_tokens": 1,
+    }
+    start = {"type": "message_start", "message": {"id": "msg_1", "model": "m", "usage": read}}
+    delta = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": last}
+    stream = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in (start, delta))
+    found, _ = scanned(MESSAGES, cut(stream.encode(), 50))
+    assert found.usage == Usage(33, 40, 20, 3)
+    assert not found.complete
+
+
 def test_usage_that_comes_with_the_last_choice_counts():
     event = {
         "id": "a",

@@ -220,6 +220,19 @@ def test_events_of_a_response_are_numbered_without_gaps():
 
 
 @every_wire
+def test_a_call_that_got_another_id_at_the_end_is_not_told_twice(wire):
+    calls = (ToolCallPart("c", "f", {"n": 1}), ToolCallPart("call_ab_1", "g", {"n": 2}))
+    response = ModelResponse(Message("assistant", calls), "tool_call", Usage(1, 1), "m", "p")
+    pieces = [
+        Delta("tool_call", '{"n":1}', 0, id="c", name="f"),
+        Delta("tool_call", '{"n":2}', 1, id="c", name="g"),
+    ]
+    assert written(wire, response, pieces).count(b'"name":"g"') == written(wire, response, []).count(
+        b'"name":"g"'
+    )
+
+
+@every_wire
 def test_half_a_surrogate_pair_from_a_provider_breaks_no_stream(wire):
     split = ModelResponse(Message.of("assistant", "\ud83d\ude00\ud800"), "stop", Usage(1, 1), "m", "p")
     stream = written(wire, split, [Delta("text", "\ud83d"), Delta("text", "\ude00"), Delta("text", "\ud800")])

@@ -33,57 +33,61 @@ _REMEMBERED = 1024
 
 
 class HeadWriter:
-    """Writes heads of requests to one host. Checks a name or a path once and remembers it."""
+    """Writes heads of requests to one host. What an endpoint always sends is checked once and remembered."""
 
-    __slots__ = ("_host", "_names", "_starts")
+    __slots__ = ("_host", "_starts")
 
     def __init__(self, host: bytes) -> None:
         self._host = host
-        self._starts: dict[tuple[str, str], bytes] = {}
-        self._names: set[bytes] = set()
+        self._starts: dict[tuple[str, str, tuple[Header, ...]], bytes] = {}
 
     def write(
-        self, method: str, path: str, headers: Iterable[Header], more: Iterable[Header], length: int
+        self, method: str, path: str, headers: tuple[Header, ...], more: Iterable[Header], length: int
     ) -> bytes:
         """Return the head of one request.
+
+        Args:
+            method: in capitals.
+            path: with the query.
+            headers: that each request to the path has.
+            more: that only this one has.
+            length: of the body, in bytes.
 
         Raises:
             InvalidInput: if the method, the path or a header is not one; the message holds no value.
         """
-        parts = [self._starts.get((method, path)) or self._start(method, path)]
-        known = self._names
-        for name, value in headers:
-            if name not in known:
-                self._check_name(name)
-            parts.append(b"%b: %b\r\n" % (name, value))
-        for name, value in more:
-            if name not in known:
-                self._check_name(name)
-            parts.append(b"%b: %b\r\n" % (name, value))
-        parts.append(b"content-length: %d\r\n\r\n" % length)
-        head = b"".join(parts)
-        lines = len(parts) + 3  # the start holds three lines, the end two
-        if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
-            raise InvalidInput("A header of a request to a provider holds a line break or a zero byte.")
-        return head
+        start = self._starts.get((method, path, headers)) or self._start(method, path, headers)
+        if more:
+            start += _lines(more)
+        return b"%bcontent-length: %d\r\n\r\n" % (start, length)
 
-    def _start(self, method: str, path: str) -> bytes:
+    def _start(self, method: str, path: str, headers: tuple[Header, ...]) -> bytes:
         if not _METHOD.fullmatch(method) or not _PATH.fullmatch(path):
             raise InvalidInput(
                 "A request to a provider has a path or a method that cannot stand in one.",
                 hint="Percent-encode the path; it begins with a slash.",
             )
-        start = f"{method} {path} HTTP/1.1\r\n".encode() + (
-            b"host: %b\r\naccept-encoding: identity\r\n" % self._host
-        )
-        if len(self._starts) < _REMEMBERED:
-            self._starts[method, path] = start
+        first = b"%b %b HTTP/1.1\r\n" % (method.encode(), path.encode())
+        start = b"%bhost: %b\r\naccept-encoding: identity\r\n%b" % (first, self._host, _lines(headers))
+        if len(self._starts) >= _REMEMBERED:
+            self._starts.clear()  # they change with each request, or keys were rotated
+        self._starts[method, path, headers] = start
         return start
 
-    def _check_name(self, name: bytes) -> None:
+
+def _lines(headers: Iterable[Header]) -> bytes:
+    """Return headers as lines.
+
+    Raises:
+        InvalidInput: if one could not be told from the next, or is not for the caller to set.
+    """
+    parts = []
+    for name, value in headers:
         if not _TOKEN.fullmatch(name):
             raise InvalidInput("A header of a request to a provider has a name that cannot be one.")
         if name.lower() in _OURS:
             raise InvalidInput(f"The header {name.decode()!r} is set by the connection itself.")
-        if len(self._names) < _REMEMBERED:
-            self._names.add(name)
+        if b"\n" in value or b"\r" in value or b"\0" in value:
+            raise InvalidInput("A header of a request to a provider holds a line break or a zero byte.")
+        parts.append(b"%b: %b\r\n" % (name, value))
+    return b"".join(parts)

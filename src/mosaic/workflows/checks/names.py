@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from mosaic.agents.schemas import AgentSpec
 from mosaic.core.errors import ExpressionFailed
 from mosaic.core.values import JsonValue
 from mosaic.workflows.action_steps import AgentStep, ToolStep, WorkflowStep
@@ -180,7 +181,18 @@ class ReferenceChecks:
         if not self._agent_exists(step.agent, join_pointer(pointer, "agent")):
             return
         spec = self.definition.agents[step.agent].spec
-        if step.tools is None or join_pointer("agents", step.agent) in self.reading.broken:
+        if join_pointer("agents", step.agent) in self.reading.broken:
+            return
+        if step.task_kind and step.task_kind not in spec.models_by_task:
+            self.reading.complain_at(
+                join_pointer(pointer, "task_kind"),
+                f"The agent `{step.agent}` has no models for `{shown(step.task_kind)}`.",
+                nearest(step.task_kind, spec.models_by_task) or "add them to the agent's `model`",
+            )
+        self._step_tools(step, spec, pointer)
+
+    def _step_tools(self, step: AgentStep, spec: AgentSpec, pointer: str) -> None:
+        if step.tools is None:
             return
         for index, name in enumerate(step.tools):
             place = join_pointer(join_pointer(pointer, "tools"), index)

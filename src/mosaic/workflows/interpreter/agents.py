@@ -58,6 +58,7 @@ class Assignment:
         policies: rules narrower than the agent's own.
         limits: bounds below the agent's own.
         continues: path of a job that ran out of budget: the first agent goes on with what was said there.
+        task_kind: chooses among each agent's models.
     """
 
     prompt: JsonValue
@@ -65,6 +66,7 @@ class Assignment:
     policies: Mapping[str, str]
     limits: AgentLimits
     continues: str | None = None
+    task_kind: str | None = None
 
 
 async def run_agent(step: AgentStep, here: Here) -> JsonValue:
@@ -85,7 +87,7 @@ async def run_agent(step: AgentStep, here: Here) -> JsonValue:
     prompt = prompt_of(step, here)
     limits = AgentLimits(max_turns=step.max_turns)
     continues = here.run.visits_of(here.path).job
-    work = Assignment(prompt, specs, step.policies or {}, limits, continues)
+    work = Assignment(prompt, specs, step.policies or {}, limits, continues, step.task_kind)
 
     async def attempt(number: int) -> JsonValue:
         base = tried(here.path, tag(here.number, number))
@@ -211,6 +213,7 @@ def _job_json(here: Here, spec: AgentSpec, work: Assignment, context: HandoffCon
         "models": [model] if model else [],
         "peers": {name: agents[name].spec.description for name in spec.handoffs if name in agents},
         "limits": {"max_turns": work.limits.max_turns} if work.limits.max_turns else {},
+        **({"task_kind": work.task_kind} if work.task_kind else {}),
     }
 
 

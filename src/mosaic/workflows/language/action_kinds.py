@@ -45,6 +45,7 @@ DEFAULT_COMMAND_TIMEOUT_S = 300.0
 AGENT_NAME = Text("the name of an agent", pattern=r"[A-Za-z][A-Za-z0-9_-]{0,47}")
 
 
+TASK_KIND = Text("a kind of task", pattern=r"[A-Za-z0-9_.-]{1,64}")
 TOOL_NAME = Text("the name of a tool", pattern=r"[A-Za-z0-9_.*:/-]{1,128}")
 
 
@@ -93,6 +94,7 @@ def _agent(own: dict[str, Any], common: dict[str, Any]) -> AgentStep:
         tools=own.get("tools"),
         max_turns=own.get("max_turns"),
         policies=own.get("policies"),
+        task_kind=own.get("task_kind"),
         **common,
     )
 
@@ -228,6 +230,7 @@ ACTIONS: tuple[Kind, ...] = (
             "tools": Key(ListOf(TOOL_NAME, single=True), "Only these of the agent's tools."),
             "max_turns": Key(Whole(1, 1000), "Model turns at most."),
             "policies": Key(POLICIES, "Tighter policies for this step."),
+            "task_kind": Key(TASK_KIND, "Kind of task: which of the agent's models are used."),
         },
         {**RETRIED, **OUTPUT},
         _agent,

@@ -1,0 +1,82 @@
+"""Claude Code and Codex, unmodified and headless, edit a file through the gateway, over either vendor."""
+
+import pytest
+
+from tests.gateway.agents.conftest import MODELS, Desk
+from tests.gateway.agents.scripted import Call, Turn
+from tests.gateway.clients.upstreams import Vendor
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+PATCH = """*** Begin Patch
+*** Update File: greeting.txt
+@@
+-Hello
++Hello, world
+ Good bye
+*** End Patch
+"""
+COMMAND = {"cmd": "sed -i 's/^Hello$/Hello, world/' greeting.txt"}
+CODEX_TOOLS = {
+    # A name that Codex does not know: tools are functions.
+    "coder": Call("exec_command", COMMAND),
+    # Its tool for edits takes one text, in a grammar.
+    "gpt-5.5": Call("apply_patch", PATCH),
+    # All its tools are used by programs, which are one text for a tool in a namespace.
+    "gpt-6.2-sol": Call("exec", "text(await tools.apply_patch(" + repr(PATCH) + "));"),
+}
+OPERATIONS = {"claude": "anthropic.messages", "codex": "openai.responses"}
+
+
+def edited(desk: Desk) -> None:
+    """Fail unless the file says hello to the world, and nothing else happened."""
+    assert desk.worktree.file.read_text() == "Hello, world\nGood bye\n"
+    changed = [line for line in desk.worktree.changes().splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+    assert changed == ["-Hello", "+Hello, world"]
+    assert desk.worktree.untouched()
+
+
+async def metered(desk: Desk, agent: str, vendor: Vendor, route: str) -> None:
+    """Fail unless every request of the vendor's is in the ledger, on the agent's key, with what it used and cost."""
+    calls = await desk.calls()
+    asked = desk.vendors[vendor].asked
+    assert len(calls) == len(asked) >= 2
+    for call in calls:
+        assert call["type"] == "model.called"
+        assert (call["asked"], call["route"], call["operation"]) == (route, route, OPERATIONS[agent])
+        assert call["model"].startswith(f"{vendor}:")
+        assert (call["input_tokens"], call["output_tokens"], call["usage_estimated"]) == (1000, 50, False)
+        assert call["usd"] == pytest.approx((1000 * 1.0 + 50 * 10.0) / 1_000_000, rel=0.5)
+    assert {received.json["model"] for received in asked} == {MODELS[vendor]}
+
+
+@pytest.mark.parametrize("vendor", ["anthropic", "openai"])
+async def test_claude_code_edits_a_file(desk: Desk, vendor: Vendor) -> None:
+    desk.site.route("coder", f"{vendor}:{MODELS[vendor]}")
+    file = str(desk.worktree.file)
+    desk.vendors[vendor].plays(
+        MODELS[vendor],
+        Turn("I look at it.", Call("Read", {"file_path": file})),
+        Turn("I change it.", Call("Edit", {"file_path": file, "old_string": "Hello\n", "new_string": "Hello, world\n"})),
+        Turn("It greets the world."),
+    )
+    finished = await desk.run("claude", "coder")
+    assert (finished.status, desk.vendors[vendor].refused) == (0, []), finished.text[-4000:]
+    assert finished.events[-1]["result"] == "It greets the world."
+    edited(desk)
+    await metered(desk, "claude", vendor, "coder")
+
+
+@pytest.mark.parametrize("model", CODEX_TOOLS)
+@pytest.mark.parametrize("vendor", ["openai", "anthropic"])
+async def test_codex_edits_a_file(desk: Desk, vendor: Vendor, model: str) -> None:
+    desk.site.route(model, f"{vendor}:{MODELS[vendor]}")
+    desk.vendors[vendor].plays(
+        MODELS[vendor], Turn("I change it.", CODEX_TOOLS[model]), Turn("It greets the world.")
+    )
+    finished = await desk.run("codex", model)
+    assert (finished.status, desk.vendors[vendor].refused) == (0, []), finished.text[-4000:]
+    said = [event["item"].get("text") for event in finished.events if event["type"] == "item.completed"]
+    assert "It greets the world." in said
+    edited(desk)
+    await metered(desk, "codex", vendor, model)
