@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -286,3 +287,18 @@ async def test_what_a_route_learned_survives_a_restart(gateway: GatewaySite) -> 
     again.recall()
     assert model.router.learned.report()["clever"] == learned
     assert learned["requests"] == 4
+
+
+async def test_a_provider_whose_limit_is_used_up_is_left_alone_before_it_refuses(
+    gateway: GatewaySite,
+) -> None:
+    gateway.route("safe", "openai.chat", fallback=["anthropic:claude-sonnet-4-5"])
+    told = {
+        "x-ratelimit-limit-requests": "100",
+        "x-ratelimit-remaining-requests": "0",
+        "x-ratelimit-reset-requests": "60s",
+    }
+    gateway.openai.will(replace(chat_reply(), headers={"content-type": "application/json", **told}))
+    assert (await gateway.chat("safe")).headers["x-mosaic-model"] == "openai:gpt-4o"
+    assert (await gateway.chat("safe")).headers["x-mosaic-model"] == "anthropic:claude-sonnet-4-5"
+    assert len(gateway.openai.requests) == 1

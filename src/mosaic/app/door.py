@@ -80,7 +80,7 @@ class Door:
         self.guards = Guards()
         self._health_check_s = settings.gateway.health_check_s
         self.health = HealthWatch(providers, self.guards, every_s=self._health_check_s)
-        self.live = LiveStats(is_open=self.guards.is_open)
+        self.live = LiveStats(is_open=self.guards.avoided)
         self.upstream = UpstreamPool()
         self.cache = open_cache(_cache_settings(settings.cache, environ))
         self.registry = CollectorRegistry()
@@ -136,6 +136,7 @@ class Door:
         """
         self._routes_seen = _seen(self._home)
         self.router.replace(read_routes(self._home), find_targets(self._providers, self.prices.list))
+        self.model_door.forget()
 
     async def know(self) -> None:
         """Read prices and routes where this process only looks on; one that serves follows them anyway.

@@ -141,6 +141,7 @@ class Gateway:
                 _log.exception("a gateway stream failed", exc_info=error)
                 broken = stream_error(wire, _mistake(request_id))
                 await send({"type": "http.response.body", "body": broken, "more_body": True})
+        visit.deadline = monotonic() + self._settings.stalled_client_s
         await send({"type": "http.response.body", "body": b""})
 
     async def _answer_rest(self, scope: Scope, send: Send) -> None:

@@ -62,7 +62,9 @@ def _key(call: DoorCall, route: str) -> str | None:
     key = request_key(call.codec.name, call.body, tenant=call.payer.tenant, route=route)
     if key is None or not call.onward:
         return key
-    return f"{key}-{sha256(repr(call.onward).encode()).hexdigest()[:16]}"  # a header may ask for another answer
+    return (
+        f"{key}-{sha256(repr(call.onward).encode()).hexdigest()[:16]}"  # a header may ask for another answer
+    )
 
 
 def _given(passage: Passage, known: CachedAnswer) -> Answer:

@@ -28,11 +28,12 @@ class Attempt:
         limit: of the answer, where the client named none and a budget holds; None leaves the request as it is.
         first_byte_s: until the answer began.
         summary: for the record of the call.
+        headers: of the provider's answer, where it passed through: they tell what its rate limit has left.
     """
 
     __slots__ = (
-        "_hold", "_lease", "_price", "_started", "call", "decision", "first_byte_s", "limit", "provider", "rooms",
-        "summary", "target",
+        "_hold", "_lease", "_price", "_started", "call", "decision", "first_byte_s", "headers", "limit", "provider",
+        "rooms", "summary", "target",
     )  # fmt: skip
 
     def __init__(self, rooms: DoorRooms, call: DoorCall, decision: Decision, target: Target) -> None:
@@ -47,6 +48,7 @@ class Attempt:
         self.provider: Any = None
         self.limit: int | None = None
         self.first_byte_s: float | None = None
+        self.headers: list[tuple[bytes, bytes]] | None = None
         self.summary: JsonObject = {"target": target.id}
 
     async def begin(self) -> None:
@@ -117,7 +119,7 @@ class Attempt:
         if error is not None and isinstance(wait_s := error.data.get("retry_after_s"), int | float):
             retry_at = self.rooms.live.clock() + wait_s
         outcome = Outcome(ok, taken, self.first_byte_s, code, retry_at, tokens)
-        self.rooms.ended(self.decision, self.target, outcome, error, nanos=nanos)
+        self.rooms.ended(self.decision, self.target, outcome, error, nanos=nanos, headers=self.headers)
         self.summary["ms"] = round(taken * 1000, 1)
         if code is not None:
             self.summary["error"] = code

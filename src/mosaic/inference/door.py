@@ -65,6 +65,10 @@ class ModelDoor:
             self._shadows.start(call, decision)
         return answer
 
+    def forget(self) -> None:
+        """Look up again what is remembered of targets: providers or routes have changed."""
+        self._rooms.forget()
+
     async def close(self) -> None:
         """Stop what goes on in the background."""
         await self._shadows.close()

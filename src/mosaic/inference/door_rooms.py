@@ -17,6 +17,7 @@ from mosaic.routing import Decision, LiveStats, Outcome, RoutePolicy, Router, Ta
 __all__ = ["DoorRooms", "DoorSettings"]
 
 _BYTES_PER_TOKEN = 4
+_MOST_KNOWN = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class DoorRooms:
     redactor: Redactor
     settings: DoorSettings
     open_calls: int = 0
+    able: dict[str, ModelCapabilities] = field(default_factory=dict)
 
     def enter(self, call: DoorCall) -> QuotaEntry:
         """Let a call in.
@@ -90,10 +92,11 @@ class DoorRooms:
         error: MosaicError | None,
         *,
         nanos: int | None,
+        headers: list[tuple[bytes, bytes]] | None,
     ) -> None:
         """Learn from how an attempt ended, and from what it cost."""
         self.live.end(target.id, outcome)
-        self.guards.ended(target, outcome, error)
+        self.guards.ended(target, outcome, error, headers)
         if error is not None:
             self.metrics.attempt_failed(target, error.code)
         self.router.learn(decision, target, outcome, cost_nanos=nanos)
@@ -103,8 +106,17 @@ class DoorRooms:
         self.open_calls -= 1
 
     def capabilities(self, target: Target) -> ModelCapabilities:
-        """Return what a target's model can do."""
-        return self.providers.ai(target.provider).capabilities(target.model or "")
+        """Return what a target's model can do; looked up once until `forget`."""
+        known = self.able.get(target.id)
+        if known is None:
+            known = self.providers.ai(target.provider).capabilities(target.model or "")
+            if len(self.able) < _MOST_KNOWN:
+                self.able[target.id] = known
+        return known
+
+    def forget(self) -> None:
+        """Look capabilities up again: providers or routes have changed."""
+        self.able.clear()
 
     def price_of(self, target: Target, tenant: str) -> TokenCost | None:
         """Return what a target's tokens cost; None when nobody knows."""

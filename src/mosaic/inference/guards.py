@@ -21,12 +21,13 @@ _NOT_ITS_FAULT = frozenset(
 # The provider asked for less, which is its credential's affair, shared by all of its models.
 _LIMITED = "limit_exceeded"
 _RISKY = 1.0
+_LOOK_S = 0.25
 
 
 class _Guard:
     """One target's breaker and outlook, and the limit of the credential it shares."""
 
-    __slots__ = ("breaker", "credential", "health")
+    __slots__ = ("_looked", "_risk", "breaker", "credential", "health")
 
     def __init__(
         self, breaker: CircuitBreaker, credential: CredentialLimit, health: PredictiveHealth
@@ -34,6 +35,14 @@ class _Guard:
         self.breaker = breaker
         self.credential = credential
         self.health = health
+        self._looked = 0.0
+        self._risk = 0.0
+
+    def risk(self, now: float) -> float:
+        """Return the risk of the target's outlook, worked out at most four times a second."""
+        if now - self._looked > _LOOK_S:
+            self._looked, self._risk = now, self.health.outlook().risk
+        return self._risk
 
 
 class Guards:
@@ -52,6 +61,10 @@ class Guards:
             return True
         guard = self._guards.get(target_id)
         return guard is not None and guard.breaker.is_open()
+
+    def avoided(self, target_id: str) -> bool:
+        """Say whether a router should look elsewhere: the target is open, gone, or by its trend about to fail."""
+        return self.is_open(target_id) or self.risky(target_id)
 
     def set_gone(self, provider: str, *, gone: bool) -> None:
         """Note what a health check of a provider found."""
@@ -84,12 +97,18 @@ class Guards:
         guard.credential.leave()
         guard.breaker.end(None)
 
-    def ended(self, target: Target, outcome: Outcome, error: MosaicError | None) -> None:
+    def ended(
+        self,
+        target: Target,
+        outcome: Outcome,
+        error: MosaicError | None,
+        headers: list[tuple[bytes, bytes]] | None = None,
+    ) -> None:
         """Learn from how an admitted call ended."""
         guard = self._of(target)
         code = outcome.error_code
         limited_until = outcome.retry_at if code == _LIMITED else None
-        guard.credential.leave(retry_at=limited_until)
+        guard.credential.leave(headers=headers, retry_at=limited_until)
         if code == _LIMITED:
             ok = None if limited_until is not None else False
         elif code in _NOT_ITS_FAULT or (not outcome.ok and error is None):
@@ -113,7 +132,7 @@ class Guards:
     def risky(self, target_id: str) -> bool:
         """Say whether a target is about to fail, by the trend of its errors and latency."""
         guard = self._guards.get(target_id)
-        return guard is not None and guard.health.outlook().risk >= _RISKY
+        return guard is not None and guard.risk(self._clock()) >= _RISKY
 
     def to_json(self) -> JsonObject:
         """Return the state of every target that was asked."""

@@ -48,6 +48,8 @@ class HealthWatch:
         now = self._providers.snapshot.instances.get(name)
         if now is None or now.seats != asked:
             return health  # a reload replaced it meanwhile: this is not true of the new one
+        if model is not None and not health.usable:
+            return health  # the model may be what is missing
         before = self._known.get(name)
         self._known[name] = health
         gone = health.status in _GONE

@@ -35,15 +35,16 @@ class Hedges:
         policy.request()
         first = asyncio.ensure_future(self._sending.send(passage, target))
         asked = [first]
+        chosen: Answer | None = None
         try:
             wait_s = passage.decision.policy.hedge_after_s or policy.delay_s()
             if wait_s is not None and others:
                 await asyncio.wait(asked, timeout=wait_s)
                 if not first.done() and policy.take():
                     asked += self._second(passage, others)
-            answer = await _sooner(asked)
+            answer = chosen = await _sooner(asked)
         finally:
-            await _drop([task for task in asked if not task.done()])
+            await _drop(asked, chosen)
         if passage.attempts and (seconds := passage.first_byte_s) is not None:
             policy.record(seconds)
         return answer
@@ -76,7 +77,10 @@ async def _sooner(asked: "list[asyncio.Task[Answer]]") -> Answer:
             raise failure
 
 
-async def _drop(tasks: "list[asyncio.Task[Answer]]") -> None:
+async def _drop(tasks: "list[asyncio.Task[Answer]]", chosen: Answer | None) -> None:
+    """Break off what is still asked, and let go of an answer that came all the same: closing it settles it."""
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    for came in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(came, Answer) and came is not chosen and came.chunks is not None:
+            await came.chunks.aclose()

@@ -50,6 +50,7 @@ class PassThrough:
         response = await self._rooms.upstream.send(
             endpoint, body, headers=call.onward, timeouts=self._rooms.timeouts(passage.decision.policy)
         )
+        attempt.headers = response.headers
         try:
             await self._check_status(response, target.provider)
             streams = stream and _is_event_stream(response)

@@ -83,8 +83,10 @@ class Passage:
             cancelled: the client left before the end.
         """
         used = usage or estimate
-        self.target, self.first_byte_s = attempt.target, attempt.first_byte_s
         nanos = attempt.settled(used, error=error, cancelled=cancelled)
+        if self._done:  # two were asked and both have answered: this one counts for the budget, and for nothing else
+            return nanos
+        self.target, self.first_byte_s = attempt.target, attempt.first_byte_s
         self._record(
             used, nanos, usage is None, model=model, response_id=response_id,
             outcome=error.code if error else "cancelled" if cancelled else "ok", finish_reason=finish_reason,

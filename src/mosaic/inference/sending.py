@@ -8,7 +8,7 @@ from mosaic.inference.other_operations import count_tokens, embed
 from mosaic.inference.pass_through import PassThrough
 from mosaic.inference.passage import Passage
 from mosaic.inference.translation import Translation
-from mosaic.providers import WireSpeaker
+from mosaic.providers import WireEndpoint
 from mosaic.routing import Target
 
 __all__ = ["Sending"]
@@ -45,9 +45,11 @@ class Sending:
 
     async def _sent(self, passage: Passage, attempt: Attempt) -> Answer:
         call, target, provider = passage.call, attempt.target, attempt.provider
-        if isinstance(provider, WireSpeaker):
+        # What a `WireSpeaker` has; asking the protocol itself looks at every member, each time.
+        speaks = getattr(provider, "endpoint", None)
+        if speaks is not None:
             model = target.model or call.peek.model
-            endpoint = provider.endpoint(call.codec.name, model, stream=call.peek.stream)
+            endpoint: WireEndpoint | None = speaks(call.codec.name, model, stream=call.peek.stream)
             if endpoint is not None:
                 return await self._pass_through.send(passage, attempt, endpoint)
         if call.codec.name == "openai.embeddings":

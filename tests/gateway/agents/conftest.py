@@ -2,21 +2,31 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
 
 import pytest
 
 from mosaic.core.values import JsonObject
 from mosaic.cost import NewBudget
+from mosaic.providers.testing.endpoint import running_endpoint
 from tests.app.site import WAIT_S, database
 from tests.gateway.agents.driving import Drive, Finished, Worktree, claude_code, codex
-from tests.gateway.agents.installation import Binaries, NotInstalled, installed
-from tests.gateway.agents.scripted import ScriptedVendor
-from tests.gateway.clients.upstreams import Vendor
+from tests.gateway.agents.installation import Binaries, NotInstalled, cache, installed
+from tests.gateway.agents.scripted import ScriptedVendor, Turn
 from tests.gateway.conftest import GatewaySite, open_gateway
 
-MODELS: dict[Vendor, str] = {"openai": "gpt-6.1-sol", "anthropic": "claude-sonnet-5-5"}
+Upstream = Literal["anthropic", "responses", "openai"]
+"""Anthropic, OpenAI as Codex knows it, and a server that speaks only OpenAI's chat completions."""
+
+MODELS: dict[Upstream, str] = {
+    "anthropic": "claude-sonnet-5-5",
+    "responses": "gpt-6.1-sol",
+    "openai": "gpt-6.1-sol",
+}
 TASK = "Make greeting.txt greet the world."
 _DRIVES: dict[str, Callable[..., Drive]] = {"claude": claude_code, "codex": codex}
 
@@ -40,7 +50,7 @@ class Desk:
     """
 
     site: GatewaySite
-    vendors: dict[Vendor, ScriptedVendor]
+    vendors: dict[Upstream, ScriptedVendor]
     worktree: Worktree
     binaries: Binaries
     home: Path
@@ -61,20 +71,31 @@ class Desk:
         await self.site.application.model.limits.set(self.site.ctx, budget)
         await self.site.application.model.budgets.refresh()
 
+    def plays(self, upstream: Upstream, *turns: Turn) -> ScriptedVendor:
+        """Have the upstream's model say these; return the upstream."""
+        self.vendors[upstream].plays(MODELS[upstream], *turns)
+        return self.vendors[upstream]
+
     async def calls(self) -> list[JsonObject]:
         """What the ledger has of the agent's key."""
         return [call for call in await self.site.ledger() if call.get("key") == self.key_id]
 
 
 @pytest.fixture
-async def desk(request: pytest.FixtureRequest, binaries: Binaries, tmp_path: Path) -> AsyncIterator[Desk]:
-    """A desk whose gateway knows both vendors and no routes yet."""
-    with database(request, "sqlite", tmp_path) as url:
-        async with asyncio.timeout(3 * WAIT_S), open_gateway(tmp_path / "gateway", url) as site:
-            vendors: dict[Vendor, ScriptedVendor] = {
-                "openai": ScriptedVendor("openai", site.openai),
-                "anthropic": ScriptedVendor("anthropic", site.anthropic),
-            }
-            key_id, key = await site.new_key("agent")
-            worktree = Worktree.make(tmp_path / "work")
-            yield Desk(site, vendors, worktree, binaries, tmp_path / "home", key_id, key)
+async def desk(request: pytest.FixtureRequest, binaries: Binaries) -> AsyncIterator[Desk]:
+    """A desk whose gateway knows the vendors and no routes yet."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(asyncio.timeout(3 * WAIT_S))
+        # Not where temporary files are: what runs there may often be written by sandboxed programs too.
+        folder = Path(stack.enter_context(TemporaryDirectory(dir=cache(), prefix="desk-")))
+        url = stack.enter_context(database(request, "sqlite", folder))
+        openai = await stack.enter_async_context(running_endpoint())
+        providers = {"responses": {"plugin": "openai", "api": "responses", "base_url": openai.url + "/v1"}}
+        site = await stack.enter_async_context(open_gateway(folder / "gateway", url, providers=providers))
+        vendors: dict[Upstream, ScriptedVendor] = {
+            "anthropic": ScriptedVendor("anthropic", site.anthropic),
+            "responses": ScriptedVendor("openai", openai),
+            "openai": ScriptedVendor("openai", site.openai),
+        }
+        key_id, key = await site.new_key("agent")
+        yield Desk(site, vendors, Worktree.make(folder / "work"), binaries, folder / "home", key_id, key)

@@ -54,9 +54,7 @@ class Worktree:
     def untouched(self) -> bool:
         """Say whether nothing happened outside of the worktree, and nothing was committed."""
         same = not _git(self.repository, "status", "--porcelain")
-        return same and _git(self.repository, "rev-parse", "main") == _git(
-            self.folder, "rev-parse", "agent"
-        )
+        return same and _git(self.repository, "rev-parse", "main") == _git(self.folder, "rev-parse", "agent")
 
 
 @dataclass(frozen=True)
@@ -101,23 +99,25 @@ class Drive:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            limit=2**24,
             start_new_session=True,
         )
         assert process.stdout is not None
-        lines: list[bytes] = []
+        told = b""
         try:
             async with asyncio.timeout(AGENT_S):
-                async for line in process.stdout:
-                    lines.append(line)
+                while piece := await process.stdout.read(65_536):
+                    told += piece
                 status = await process.wait()
         except TimeoutError:
-            told = b"".join(lines)[-4000:].decode(errors="replace")
-            raise AssertionError(f"the agent went on for {AGENT_S:.0f} s; last it said: {told}") from None
+            last = told[-4000:].decode(errors="replace")
+            raise AssertionError(f"the agent went on for {AGENT_S:.0f} s; last it said: {last}") from None
         finally:
             _end(process.pid)
             await process.wait()
-        return Finished(status, [*_events(lines)], b"".join(lines).decode(errors="replace"))
+        lines = told.decode(errors="replace").splitlines()
+        return Finished(
+            status, [json.loads(line) for line in lines if line.startswith("{")], "\n".join(lines)
+        )
 
 
 def claude_code(
@@ -182,14 +182,6 @@ def _environment(home: Path) -> dict[str, str]:
         "NO_PROXY": "127.0.0.1",
         "no_proxy": "127.0.0.1",
     }
-
-
-def _events(lines: list[bytes]) -> list[dict[str, Any]]:
-    events = []
-    for line in lines:
-        if line.startswith(b"{"):
-            events.append(json.loads(line))
-    return events
 
 
 def _end(group: int) -> None:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Binaries", "NotInstalled", "installed"]
+__all__ = ["Binaries", "NotInstalled", "cache", "installed"]
 
 FOLDER = Path(__file__).parent
 MANIFESTS = ("package.json", "package-lock.json")
@@ -43,14 +43,15 @@ def installed() -> Binaries:
         NotInstalled: if it cannot be done.
     """
     lock = (FOLDER / "package-lock.json").read_bytes()
-    folder = _cache() / f"coding-agents-{hashlib.sha256(lock).hexdigest()[:16]}"
+    folder = cache() / f"coding-agents-{hashlib.sha256(lock).hexdigest()[:16]}"
     with _alone(folder.with_suffix(".lock")):  # workers and checkouts share it
         if not folder.is_dir():
             _install(folder)
     return Binaries(**{name: _binary(folder, pattern) for name, pattern in _FOUND.items()})
 
 
-def _cache() -> Path:
+def cache() -> Path:
+    """Return the folder of what outlives a test session."""
     named = os.environ.get("MOSAIC_TEST_CACHE")
     if named:
         return Path(named)

@@ -3,12 +3,13 @@
 import json
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mosaic.providers.testing.endpoint import Endpoint, Received, Reply, event_reply, json_reply
-from tests.gateway.clients.upstreams import Vendor, responses_events
-from tests.plugins.vendors import Said, error_body, reply, stream
+from tests.gateway.clients.upstreams import Vendor, responses_events, tool_results
+from tests.plugins.said import Said, halves
+from tests.plugins.vendors import error_body, reply, stream
 
 __all__ = ["Call", "ScriptedVendor", "Turn"]
 
@@ -22,11 +23,11 @@ class Call:
 
     Attributes:
         tool: its own name; with a namespace, the name in it.
-        given: its arguments, the one text that it takes, or what makes its arguments of the request.
+        given: its arguments, the one text that it takes, or what makes its arguments of the last result.
     """
 
     tool: str
-    given: dict[str, Any] | str | Callable[[Any], dict[str, Any]]
+    given: dict[str, Any] | str | Callable[[str], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class ScriptedVendor:
         if turn.call is not None and not _named(turn.call.tool, offered):
             names = ", ".join(_name(tool) for tool in offered)
             return self._refuse(400, f"The script calls {turn.call.tool}; it was offered {names}.")
-        return make(turn, asked, len(self.asked))
+        return make(_settled(turn, received), asked, len(self.asked))
 
     def _refuse(self, status: int, message: str) -> Reply:
         self.refused.append(message)
@@ -100,6 +101,14 @@ def _complaint(vendor: Vendor, received: Received) -> str | None:
             if member in body and beta not in named:
                 return f"{member}: Extra inputs are not permitted"
     return None
+
+
+def _settled(turn: Turn, received: Received) -> Turn:
+    """Return the turn with the arguments of its call, where they follow from the last result."""
+    call = turn.call
+    if call is None or not callable(call.given):
+        return turn
+    return replace(turn, call=Call(call.tool, call.given(tool_results(received)[-1])))
 
 
 # Tools, as a request of any wire offers them: (namespace, tool).
@@ -141,9 +150,7 @@ def _said(turn: Turn, asked: dict[str, Any], number: int) -> Said:
     offer = _named(turn.call.tool, _offered(asked))
     assert offer is not None
     tool, given = offer[1], turn.call.given
-    if callable(given):
-        given = given(asked)
-    elif isinstance(given, str):
+    if isinstance(given, str):
         schema = tool.get("input_schema") or tool["parameters"]
         (only,) = schema["properties"]
         given = {only: given}
@@ -162,29 +169,54 @@ def _chat(turn: Turn, asked: dict[str, Any], number: int) -> Reply:
 
 def _responses(turn: Turn, asked: dict[str, Any], number: int) -> Reply:
     """Return the events of a response; agents always stream."""
-    offer = None if turn.call is None else _named(turn.call.tool, _offered(asked))
-    if turn.call is None or offer is None or not isinstance(turn.call.given, str):
-        return event_reply(responses_events(_said(turn, asked, number)))
-    namespace, tool = offer
-    item = {
-        "id": f"ctc_{number}", "type": "custom_tool_call", "status": "completed", "call_id": f"call_{number}",
-        "name": tool["name"], "input": turn.call.given, **({"namespace": namespace} if namespace else {}),
-    }  # fmt: skip
     *begun, (_, completed) = responses_events(Said(turn.text, usage=turn.usage))
-    index = len(completed["response"]["output"])
-    where = {"item_id": item["id"], "output_index": index}
-    kind = "response.custom_tool_call_input"
-    added = {**item, "input": "", "status": "in_progress"}
-    completed["response"]["output"].append(item)
-    events = [
-        *(event for _, event in begun),
-        {"type": "response.output_item.added", "output_index": index, "item": added},
-        {"type": f"{kind}.delta", **where, "delta": turn.call.given},
-        {"type": f"{kind}.done", **where, "input": turn.call.given},
-        {"type": "response.output_item.done", "output_index": index, "item": item},
-        completed,
-    ]
+    events = [event for _, event in begun]
+    if turn.call is not None:
+        output = completed["response"]["output"]
+        item = _item(turn.call, asked, number)
+        events += _item_events(item, len(output))
+        output.append(item)
+    events.append(completed)
     return event_reply([(event["type"], {**event, "sequence_number": n}) for n, event in enumerate(events)])
+
+
+def _item(call: Call, asked: dict[str, Any], number: int) -> dict[str, Any]:
+    """Return the call as OpenAI's models make it."""
+    offer = _named(call.tool, _offered(asked))
+    assert offer is not None
+    namespace, tool = offer
+    kind = "custom_tool_call" if tool["type"] == "custom" else "function_call"
+    item = {
+        "id": f"item_{number}",
+        "type": kind,
+        "call_id": f"call_{number}",
+        "status": "completed",
+        "name": tool["name"],
+    }
+    if namespace:
+        item["namespace"] = namespace
+    return (
+        {**item, "input": call.given}
+        if kind == "custom_tool_call"
+        else {**item, "arguments": json.dumps(call.given)}
+    )
+
+
+def _item_events(item: dict[str, Any], index: int) -> list[dict[str, Any]]:
+    member, kind = (
+        ("input", "custom_tool_call_input") if "input" in item else ("arguments", "function_call_arguments")
+    )
+    where = {"item_id": item["id"], "output_index": index}
+    return [
+        {
+            "type": "response.output_item.added",
+            "output_index": index,
+            "item": {**item, member: "", "status": "in_progress"},
+        },
+        *({"type": f"response.{kind}.delta", **where, "delta": half} for half in halves(item[member])),
+        {"type": f"response.{kind}.done", **where, "name": item["name"], member: item[member]},
+        {"type": "response.output_item.done", "output_index": index, "item": item},
+    ]
 
 
 _OPERATIONS: dict[tuple[str, str], Any] = {

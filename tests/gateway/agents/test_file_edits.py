@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.gateway.agents.conftest import MODELS, Desk
+from tests.gateway.agents.conftest import MODELS, Desk, Upstream
 from tests.gateway.agents.scripted import Call, Turn
-from tests.gateway.clients.upstreams import Vendor
+from tests.plugins import contracts
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -25,58 +25,76 @@ CODEX_TOOLS = {
     # All its tools are used by programs, which are one text for a tool in a namespace.
     "gpt-6.2-sol": Call("exec", "text(await tools.apply_patch(" + repr(PATCH) + "));"),
 }
+# Where the agent's own protocol is spoken, its requests pass as they are, newer than any description of them.
+OWN = {"claude": "anthropic", "codex": "responses"}
 OPERATIONS = {"claude": "anthropic.messages", "codex": "openai.responses"}
 
 
 def edited(desk: Desk) -> None:
     """Fail unless the file says hello to the world, and nothing else happened."""
     assert desk.worktree.file.read_text() == "Hello, world\nGood bye\n"
-    changed = [line for line in desk.worktree.changes().splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+    changed = [
+        line
+        for line in desk.worktree.changes().splitlines()
+        if line[:1] in "+-" and line[:3] not in ("+++", "---")
+    ]
     assert changed == ["-Hello", "+Hello, world"]
     assert desk.worktree.untouched()
 
 
-async def metered(desk: Desk, agent: str, vendor: Vendor, route: str) -> None:
+async def metered(desk: Desk, agent: str, upstream: Upstream, route: str) -> None:
     """Fail unless every request of the vendor's is in the ledger, on the agent's key, with what it used and cost."""
     calls = await desk.calls()
-    asked = desk.vendors[vendor].asked
+    asked = desk.vendors[upstream].asked
     assert len(calls) == len(asked) >= 2
     for call in calls:
         assert call["type"] == "model.called"
         assert (call["asked"], call["route"], call["operation"]) == (route, route, OPERATIONS[agent])
-        assert call["model"].startswith(f"{vendor}:")
+        assert call["model"].startswith(f"{upstream}:")
         assert (call["input_tokens"], call["output_tokens"], call["usage_estimated"]) == (1000, 50, False)
         assert call["usd"] == pytest.approx((1000 * 1.0 + 50 * 10.0) / 1_000_000, rel=0.5)
-    assert {received.json["model"] for received in asked} == {MODELS[vendor]}
+    assert {received.json["model"] for received in asked} == {MODELS[upstream]}
 
 
-@pytest.mark.parametrize("vendor", ["anthropic", "openai"])
-async def test_claude_code_edits_a_file(desk: Desk, vendor: Vendor) -> None:
-    desk.site.route("coder", f"{vendor}:{MODELS[vendor]}")
+@pytest.mark.parametrize("upstream", MODELS)
+async def test_claude_code_edits_a_file(desk: Desk, upstream: Upstream) -> None:
+    desk.site.route("coder", f"{upstream}:{MODELS[upstream]}")
     file = str(desk.worktree.file)
-    desk.vendors[vendor].plays(
-        MODELS[vendor],
+    desk.vendors[upstream].plays(
+        MODELS[upstream],
         Turn("I look at it.", Call("Read", {"file_path": file})),
-        Turn("I change it.", Call("Edit", {"file_path": file, "old_string": "Hello\n", "new_string": "Hello, world\n"})),
+        Turn(
+            "I change it.",
+            Call("Edit", {"file_path": file, "old_string": "Hello\n", "new_string": "Hello, world\n"}),
+        ),
         Turn("It greets the world."),
     )
     finished = await desk.run("claude", "coder")
-    assert (finished.status, desk.vendors[vendor].refused) == (0, []), finished.text[-4000:]
+    assert (finished.status, desk.vendors[upstream].refused) == (0, []), finished.text[-4000:]
     assert finished.events[-1]["result"] == "It greets the world."
     edited(desk)
-    await metered(desk, "claude", vendor, "coder")
+    await metered(desk, "claude", upstream, "coder")
+    described(desk, "claude", upstream)
 
 
 @pytest.mark.parametrize("model", CODEX_TOOLS)
-@pytest.mark.parametrize("vendor", ["openai", "anthropic"])
-async def test_codex_edits_a_file(desk: Desk, vendor: Vendor, model: str) -> None:
-    desk.site.route(model, f"{vendor}:{MODELS[vendor]}")
-    desk.vendors[vendor].plays(
-        MODELS[vendor], Turn("I change it.", CODEX_TOOLS[model]), Turn("It greets the world.")
+@pytest.mark.parametrize("upstream", MODELS)
+async def test_codex_edits_a_file(desk: Desk, upstream: Upstream, model: str) -> None:
+    desk.site.route(model, f"{upstream}:{MODELS[upstream]}")
+    desk.vendors[upstream].plays(
+        MODELS[upstream], Turn("I change it.", CODEX_TOOLS[model]), Turn("It greets the world.")
     )
     finished = await desk.run("codex", model)
-    assert (finished.status, desk.vendors[vendor].refused) == (0, []), finished.text[-4000:]
+    assert (finished.status, desk.vendors[upstream].refused) == (0, []), finished.text[-4000:]
     said = [event["item"].get("text") for event in finished.events if event["type"] == "item.completed"]
     assert "It greets the world." in said
     edited(desk)
-    await metered(desk, "codex", vendor, model)
+    await metered(desk, "codex", upstream, model)
+    described(desk, "codex", upstream)
+
+
+def described(desk: Desk, agent: str, upstream: Upstream) -> None:
+    """Fail unless what was translated for a vendor is what the vendor describes."""
+    if OWN[agent] != upstream:
+        for received in desk.vendors[upstream].asked:
+            contracts.check(upstream, "request", received.json)
