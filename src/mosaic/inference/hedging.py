@@ -44,7 +44,7 @@ class Hedges:
                     asked += self._second(passage, others)
             answer = chosen = await _sooner(asked)
         finally:
-            await _drop(asked, chosen)
+            await _drop(passage, asked, chosen)
         if passage.attempts and (seconds := passage.first_byte_s) is not None:
             policy.record(seconds)
         return answer
@@ -77,10 +77,14 @@ async def _sooner(asked: "list[asyncio.Task[Answer]]") -> Answer:
             raise failure
 
 
-async def _drop(tasks: "list[asyncio.Task[Answer]]", chosen: Answer | None) -> None:
+async def _drop(passage: Passage, tasks: "list[asyncio.Task[Answer]]", chosen: Answer | None) -> None:
     """Break off what is still asked, and let go of an answer that came all the same: closing it settles it."""
     for task in tasks:
         task.cancel()
     for came in await asyncio.gather(*tasks, return_exceptions=True):
         if isinstance(came, Answer) and came is not chosen and came.chunks is not None:
-            await came.chunks.aclose()
+            passage.hushed = True
+            try:
+                await came.chunks.aclose()
+            finally:
+                passage.hushed = False

@@ -22,10 +22,11 @@ class Passage:
         tried: attempts that were sent.
         outcome: how it ended: ``ok``, ``cancelled`` or an error's code; None before that.
         used: what it used, once it has ended.
+        hushed: the answers that end now are not the call's.
     """
 
     __slots__ = (
-        "_done", "_quota", "attempts", "call", "decision", "first_byte_s", "outcome", "rooms", "shadow", "started",
+        "_done", "_quota", "attempts", "call", "decision", "first_byte_s", "hushed", "outcome", "rooms", "shadow", "started",
         "target", "tried", "used",
     )  # fmt: skip
 
@@ -34,6 +35,7 @@ class Passage:
     ) -> None:
         self._quota = quota
         self._done = False
+        self.hushed = False
         self.rooms = rooms
         self.call = call
         self.decision = decision
@@ -84,7 +86,7 @@ class Passage:
         """
         used = usage or estimate
         nanos = attempt.settled(used, error=error, cancelled=cancelled)
-        if self._done:  # two were asked and both have answered: this one counts for the budget, and for nothing else
+        if self._done or self.hushed:  # two were asked and both have answered: this one only has to be paid for
             return nanos
         self.target, self.first_byte_s = attempt.target, attempt.first_byte_s
         self._record(
