@@ -95,7 +95,10 @@ class Run:
             "keys": [[name, self.site.plan.keys[name]] for name in keys],
         }  # fmt: skip
         process = await asyncio.create_subprocess_exec(
-            sys.executable, str(_HERE / "chaos" / "load.py"), json.dumps(asked), stdout=asyncio.subprocess.PIPE
+            sys.executable,
+            str(_HERE / "chaos" / "load.py"),
+            json.dumps(asked),
+            stdout=asyncio.subprocess.PIPE,
         )
         try:
             out_bytes, _ = await process.communicate()
@@ -175,13 +178,17 @@ class Run:
         began = time.monotonic()
         await self.load("cap", options.at_once, keys=keys, kinds=_WHOLE, connections=options.at_once)
         await self.fleet.calm()
-        self.found.show(f"{options.at_once} calls at once on a budget took, s", f"{time.monotonic() - began:.1f}")
+        self.found.show(
+            f"{options.at_once} calls at once on a budget took, s", f"{time.monotonic() - began:.1f}"
+        )
         await self.nothing_open("the calls on a budget")
 
     async def hardships(self) -> None:
         site, fleet, found = self.site, self.fleet, self.found
         await hardships.breakers_close(site, found, limit_s=45)
-        await self.load("quota", 60, keys=("quota",), kinds=[k for k in _WHOLE if k["stream"]], aborts=60, connections=6)
+        await self.load(
+            "quota", 60, keys=("quota",), kinds=[k for k in _WHOLE if k["stream"]], aborts=60, connections=6
+        )
         endless = asyncio.create_task(hardships.endless_stream(site, fleet, found))
         slow = asyncio.create_task(hardships.slow_heads(site, found))
         await hardships.quota_comes_back(site, fleet, found)
@@ -219,11 +226,16 @@ class Run:
         everything = [call for made in calls.values() for call in made]
         check_ledger(self.site, everything, records, found)
         refused = sum(call.status == 402 for call in calls["cap"])
-        found.show("calls on a budget: answered, refused for it", f"{sum(c.end == 'whole' for c in calls['cap'])}, {refused}")
+        found.show(
+            "calls on a budget: answered, refused for it",
+            f"{sum(c.end == 'whole' for c in calls['cap'])}, {refused}",
+        )
         if not refused:
             found.wrong("the budget refused nobody: it was not tried")
         log = self.site.log.read_text(errors="replace")
-        if failures := [line for line in log.splitlines() if "Traceback" in line or "never retrieved" in line]:
+        if failures := [
+            line for line in log.splitlines() if "Traceback" in line or "never retrieved" in line
+        ]:
             found.wrong(f"the gateway's log holds {len(failures)} tracebacks, see {self.site.log}", failures)
 
 
@@ -270,7 +282,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=900.0, help="longest time for the storm")
     parser.add_argument("--shortest", type=float, default=0.05, help="shortest time between two faults")
     parser.add_argument("--longest", type=float, default=0.8, help="longest time between two faults")
-    parser.add_argument("--check", action="store_true", help="exit with status 1 when something does not hold")
+    parser.add_argument(
+        "--check", action="store_true", help="exit with status 1 when something does not hold"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the data behind")
     options = parser.parse_args()
     options.seed = random.randrange(10**6) if options.seed is None else options.seed

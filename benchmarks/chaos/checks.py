@@ -41,8 +41,12 @@ def check_failover(calls: Sequence[Call], fleet: Fleet, found: Findings) -> None
     share = answered / max(answered + len(failed), 1)
     found.show("calls that a target could answer", answered + len(failed))
     found.show("answered of these", f"{share:.4%}")
-    found.show("calls while no target of their route was well all the time", len(safe) - answered - len(failed))
-    found.show("streams that broke off after they began, with an error event", sum(c.end == "broken" for c in begun))
+    found.show(
+        "calls while no target of their route was well all the time", len(safe) - answered - len(failed)
+    )
+    found.show(
+        "streams that broke off after they began, with an error event", sum(c.end == "broken" for c in begun)
+    )
     if share < _LEAST_SUCCESS:
         said = Counter((call.route, call.status, call.said[-160:]) for call in failed)
         found.wrong(f"only {share:.3%} of the answerable calls were answered", said.most_common(_SHOWN))
@@ -103,7 +107,10 @@ def check_aborts(calls: Sequence[Call], records: Records, found: Findings) -> No
     found.show("streams left by their clients", sum(call.end == "left" for call in calls))
     found.show("the longest until the upstream call was cancelled, s", f"{max(waits, default=0):.2f}")
     if len(late) > len(waits) // 100:
-        found.wrong(f"{len(late)} of {len(waits)} upstream calls outlived their client by more than a second", late[-5:])
+        found.wrong(
+            f"{len(late)} of {len(waits)} upstream calls outlived their client by more than a second",
+            late[-5:],
+        )
     if endless:
         found.wrong(f"{len(endless)} upstream calls of clients that left never ended", endless)
 
@@ -113,7 +120,9 @@ def check_budgets(site: Site, plan: Plan, records: Records, found: Findings) -> 
     limits = {name: (budget_id, nanos) for budget_id, (name, nanos) in plan.limits.items()}
     rows = {
         str(row[0]): row[1:]
-        for row in site.rows("SELECT limit_id, spent_nanos, leased_nanos, unconfirmed_nanos FROM spend_period")
+        for row in site.rows(
+            "SELECT limit_id, spent_nanos, leased_nanos, unconfirmed_nanos FROM spend_period"
+        )
     }
     for name in sorted(name for name in limits if name == "capped" or name.startswith("c")):
         budget_id, nanos = limits[name]
@@ -135,7 +144,9 @@ def check_budgets(site: Site, plan: Plan, records: Records, found: Findings) -> 
 
 def check_ledger(site: Site, calls: Sequence[Call], records: Records, found: Findings) -> None:
     """Every call is in the ledger once, and what was answered costs to the nano what the endpoint counted."""
-    query = "SELECT call_key, provider, nanos, estimated, outcome, input_tokens, output_tokens FROM model_call"
+    query = (
+        "SELECT call_key, provider, nanos, estimated, outcome, input_tokens, output_tokens FROM model_call"
+    )
     rows = {str(row[0]): row[1:] for row in site.rows(query)}
     missing, differs, guessed, compared = [], [], [], 0
     for call in calls:
@@ -143,7 +154,7 @@ def check_ledger(site: Site, calls: Sequence[Call], records: Records, found: Fin
             continue
         row = rows.get(call.request_id)
         if row is None:
-            if call.status == 200 or call.status >= 500:
+            if call.name in records.by_id:  # what routing refuses was never a call
                 missing.append(call)
             continue
         if call.end != "whole":

@@ -31,9 +31,15 @@ _FLOOD_TAKEN_MB = 4.0
 _LARGE_MB = 30
 
 
-def request(site: Site, model: str, *, key: str = "w0", stream: bool = False, content: Any = "id=x; hello") -> bytes:
+def request(
+    site: Site, model: str, *, key: str = "w0", stream: bool = False, content: Any = "id=x; hello"
+) -> bytes:
     """A chat completion as bytes."""
-    body: dict[str, Any] = {"model": model, "max_tokens": 16, "messages": [{"role": "user", "content": content}]}
+    body: dict[str, Any] = {
+        "model": model,
+        "max_tokens": 16,
+        "messages": [{"role": "user", "content": content}],
+    }
     if stream:
         body["stream"] = True
     data = json.dumps(body).encode()
@@ -76,7 +82,9 @@ async def _silent(site: Site, data: bytes) -> tuple[asyncio.StreamReader, asynci
 
 
 def _to_clients(site: Site) -> int:
-    return sum(own == site.port and state not in ("TIME_WAIT", "NONE") for own, _, state in site.connections())
+    return sum(
+        own == site.port and state not in ("TIME_WAIT", "NONE") for own, _, state in site.connections()
+    )
 
 
 async def stalled_clients(site: Site, fleet: Fleet, found: Findings) -> None:
@@ -100,8 +108,12 @@ async def stalled_clients(site: Site, fleet: Fleet, found: Findings) -> None:
         writer.transport.abort()
     await alpha.tell("ok")
     found.show(f"{_STALLED} clients that do not read: memory held, MB", f"{held:.1f}")
-    found.show("  the upstream call ended after, s", "never" if upstream_s is None else f"{upstream_s + 1:.1f}")
-    found.show("  their connections were closed after, s", "never" if clients_s is None else f"{clients_s + 1:.1f}")
+    found.show(
+        "  the upstream call ended after, s", "never" if upstream_s is None else f"{upstream_s + 1:.1f}"
+    )
+    found.show(
+        "  their connections were closed after, s", "never" if clients_s is None else f"{clients_s + 1:.1f}"
+    )
     if held > _STALLED * _STALLED_MB or pushed > _STALLED * 16:
         found.wrong(f"{_STALLED} stalled clients hold {held:.0f} MB; the endpoint could send {pushed:.0f} MB")
     if upstream_s is None:
@@ -152,7 +164,10 @@ async def endless_stream(site: Site, fleet: Fleet, found: Findings) -> None:
         found.wrong("a stream without end is never ended")
     await gamma.tell("ok")
     found.show("a stream without end was ended after, s", f"{time.monotonic() - began:.1f}")
-    found.show("  with so many MB passed on, and memory grown by, MB", f"{size / 1e6:.0f}, {site.memory_mb - before:.1f}")
+    found.show(
+        "  with so many MB passed on, and memory grown by, MB",
+        f"{size / 1e6:.0f}, {site.memory_mb - before:.1f}",
+    )
     if b"error" not in tail:
         found.wrong(f"a stream without end ended without an error event: {tail[-200:]!r}")
 
@@ -170,7 +185,10 @@ async def header_flood(site: Site, found: Findings) -> None:
                 await writer.drain()
                 sent += len(piece)
             writer.transport.abort()
-    found.show("headers without end: taken before the end, MB; memory grown, MB", f"{sent / 1e6:.1f}; {site.memory_mb - before:.1f}")
+    found.show(
+        "headers without end: taken before the end, MB; memory grown, MB",
+        f"{sent / 1e6:.1f}; {site.memory_mb - before:.1f}",
+    )
     if sent / 1e6 > _FLOOD_TAKEN_MB:
         found.wrong(f"{sent / 1e6:.0f} MB of headers were taken from a client without a key")
 
@@ -183,7 +201,9 @@ async def slow_heads(site: Site, found: Findings) -> None:
     try:
         async with asyncio.timeout(40):
             await reader.read(-1)
-        found.show("a client that never ends its headers is sent away after, s", f"{time.monotonic() - began:.1f}")
+        found.show(
+            "a client that never ends its headers is sent away after, s", f"{time.monotonic() - began:.1f}"
+        )
     except (TimeoutError, ConnectionError):
         found.wrong("a client that never ends its headers keeps its connection for ever")
     writer.close()
@@ -192,12 +212,18 @@ async def slow_heads(site: Site, found: Findings) -> None:
 async def large_bodies(site: Site, found: Findings) -> None:
     """Requests of 30 MB pass, and leave nothing behind."""
     before = site.memory_mb
-    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * (_LARGE_MB * 1_000_000)}}
+    picture = {
+        "type": "image_url",
+        "image_url": {"url": "data:image/png;base64," + "A" * (_LARGE_MB * 1_000_000)},
+    }
     data = request(site, "only-beta", content=[{"type": "text", "text": "id=large;"}, picture])
     answers = await asyncio.gather(*(asked(site, data, wait_s=60) for _ in range(4)))
     statuses = sorted(status for status, _ in answers)
     after = site.memory_mb
-    found.show(f"4 requests of {_LARGE_MB} MB at once: statuses; memory kept, MB", f"{statuses}; {after - before:.1f}")
+    found.show(
+        f"4 requests of {_LARGE_MB} MB at once: statuses; memory kept, MB",
+        f"{statuses}; {after - before:.1f}",
+    )
     if statuses != [200] * 4:
         bad = next(answer for status, answer in answers if status != 200)
         found.wrong(f"requests of {_LARGE_MB} MB are not answered: {statuses} {bad[-300:]!r}")
@@ -220,7 +246,9 @@ async def quota_comes_back(site: Site, fleet: Fleet, found: Findings) -> None:
     statuses = [status for status, _ in await asyncio.gather(*(asked(site, data) for _ in range(8)))]
     await fleet.members["alpha"].tell("ok")
     if statuses != [200] * 8:
-        found.wrong(f"a key with eight places got {statuses} for eight calls after its earlier ones had ended")
+        found.wrong(
+            f"a key with eight places got {statuses} for eight calls after its earlier ones had ended"
+        )
 
 
 async def breakers_close(site: Site, found: Findings, *, limit_s: float) -> None:
@@ -238,7 +266,9 @@ async def breakers_close(site: Site, found: Findings, *, limit_s: float) -> None
         taken = await until(lambda provider=provider: well(provider), limit_s)  # type: ignore[misc]
         if taken is None:
             status, answer = await asked(site, request(site, f"only-{provider}"))
-            found.wrong(f"{provider} is well and gets no calls for {limit_s:.0f} s: {status} {answer[-300:]!r}")
+            found.wrong(
+                f"{provider} is well and gets no calls for {limit_s:.0f} s: {status} {answer[-300:]!r}"
+            )
         else:
             longest = max(longest, taken)
     found.show("until every endpoint that was well again got calls, s", f"{longest:.1f}")

@@ -152,7 +152,9 @@ class Site:
     async def up(self, log: Path) -> AsyncIterator[None]:
         """Run `mosaic up` until the block ends; it may have been stopped by then."""
         self.port, self.log = free_port(), log
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("MOSAIC_", "OPENAI", "ANTHR"))}
+        environment = {
+            k: v for k, v in os.environ.items() if not k.startswith(("MOSAIC_", "OPENAI", "ANTHR"))
+        }
         environment |= {f"{name.upper()}_API_KEY": f"sk-{name}-0123456789" for name in PROVIDERS}
         if self.url:
             environment["MOSAIC_DATABASE_URL"] = self.url

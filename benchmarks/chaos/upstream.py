@@ -121,6 +121,7 @@ class Caller(asyncio.Protocol):
         self.number, self.name = upstream.count, found[1].decode() if found else "-"
         upstream.note("R", self.number, self.name, time.monotonic())
         asked = Asked(head, body[:length])
+        asked.models = head.startswith(b"GET")
         self.task = asyncio.get_running_loop().create_task(self.answer(asked, upstream.mode.of_request()))
 
     def done(self) -> None:
@@ -168,9 +169,7 @@ class Caller(asyncio.Protocol):
 
     def refuse(self, status: int, more: str = "") -> None:
         body = b'{"error":{"message":"scripted trouble","type":"server_error"}}'
-        head = (
-            f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n{more}content-length: {len(body)}\r\n\r\n"
-        )
+        head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n{more}content-length: {len(body)}\r\n\r\n"
         self.transport.write(head.encode() + body)
         self.over()
 
@@ -284,13 +283,16 @@ FAULTS = {
     "endless": Caller.endless,
 }
 
-STREAM_HEAD = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: up_1\r\ntransfer-encoding: chunked\r\n\r\n"
-)
+STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: up_1\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 
 
 class Asked:
     """One request and the answer it gets."""
+
+    models = False
 
     def __init__(self, head: bytes, body: bytes) -> None:
         self.anthropic = b"/messages" in head.split(b"\r\n", 1)[0]
@@ -302,6 +304,9 @@ class Asked:
         self.output_tokens = self.pieces if self.stream else random.randint(1, limit)
 
     def whole(self) -> bytes:
+        if self.models:  # a health check
+            body = b'{"object":"list","data":[],"has_more":false,"first_id":null,"last_id":null}'
+            return (HEAD % len(body)) + body
         used = self.usage(self.output_tokens)
         if self.anthropic:
             shown: dict[str, Any] = {
@@ -317,9 +322,7 @@ class Asked:
                 "usage": used,
             }  # fmt: skip
         body = json.dumps(shown).encode()
-        return (
-            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
-        ) + body
+        return (HEAD % len(body)) + body
 
     def usage(self, output_tokens: int) -> dict[str, int]:
         if self.anthropic:

@@ -10,7 +10,7 @@ from mosaic.app.build import Application
 from mosaic.cost import Payer
 from mosaic.gateway.asgi import Gateway
 from mosaic.gateway.callers import Callers
-from mosaic.gateway.listing import ListedModel, ModelListing
+from mosaic.gateway.listing import ROUTE, ListedModel, ModelListing
 from mosaic.gateway.settings import GatewaySettings
 
 __all__ = ["Doors", "create_doors"]
@@ -80,7 +80,7 @@ def _offered(application: Application) -> Iterator[ListedModel]:
     router = application.model.router
     for name, route in router.settings.routes.items():
         if route.kind == "ai":
-            yield ListedModel(name, "route")
+            yield ListedModel(name, ROUTE)
     for target in router.targets:
         if target.kind == "ai":
             yield ListedModel(target.id, target.provider)

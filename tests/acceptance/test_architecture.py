@@ -80,7 +80,7 @@ async def test_every_provider_plugin_describes_itself_and_honours_the_typed_inte
         environment={"ANTHROPIC_API_KEY": "dummy-key-1234", "OPENAI_API_KEY": "dummy-key-1234"},
     )
     try:
-        assert registry.names() == ["anthropic", "ollama", "openai", "scripted"]
+        assert registry.names() == ["anthropic", "cohere", "gemini", "ollama", "openai", "scripted"]
         for name in registry.names():
             manifest = registry.manifest(name)
             assert (manifest.id, manifest.kind) == (name, "ai")

@@ -113,6 +113,8 @@ async def test_one_place_tells_of_every_provider_whether_it_can_be_used(
     health = {one["provider"]: one for one in shown["providers"]}
     assert {name: one["status"] for name, one in health.items()} == {
         "anthropic": "unconfigured",
+        "cohere": "unconfigured",
+        "gemini": "unconfigured",
         "ollama": "ready",
         "openai": "ready",
         "scripted": "ready",

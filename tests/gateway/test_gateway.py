@@ -179,14 +179,14 @@ async def test_a_provider_that_a_health_check_found_gone_gets_no_request(gateway
     gateway.route("safe", "openai.chat", fallback=["anthropic:claude-sonnet-4-5"])
     gateway.openai.will(json_reply({"error": {"message": "no such key"}}, status=401))
     gateway.anthropic.will(json_reply({"data": [], "has_more": False}))
-    await gateway.application.model.health.check_all()
+    await gateway.application.model.health.round()
     asked = len(gateway.openai.requests)
     gateway.anthropic.will(message_reply())
     answer = await gateway.chat("safe")
     assert answer.headers["x-mosaic-model"] == "anthropic:claude-sonnet-4-5"
     assert len(gateway.openai.requests) == asked
     gateway.openai.will(json_reply({"object": "list", "data": []}))
-    await gateway.application.model.health.check_all()
+    await gateway.application.model.health.round()
     gateway.openai.will(chat_reply())
     answer = await gateway.chat("safe")
     assert answer.headers["x-mosaic-model"] == "openai:gpt-4o"

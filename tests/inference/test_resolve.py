@@ -117,6 +117,8 @@ async def test_health_and_models_are_told_for_every_provider(make, endpoint):
     health = {item.provider: item.status for item in await inference.health()}
     assert health == {
         "anthropic": "unconfigured",
+        "cohere": "unconfigured",
+        "gemini": "unconfigured",
         "ollama": "ready",
         "openai": "unconfigured",
         "scripted": "ready",

@@ -10,7 +10,7 @@ import pytest
 from mosaic.core.errors import Conflict, InvalidInput
 from mosaic.core.values import JsonObject
 from mosaic.runs.schemas import RunStatus
-from tests.app.site import WAIT_S, Site, write_workflow
+from tests.app.site import WAIT_S, Site, script, write_workflow
 
 pytestmark = pytest.mark.anyio
 
@@ -127,6 +127,20 @@ async def test_a_run_that_needs_files_and_names_none_gets_an_empty_workspace(sit
 async def test_a_run_without_files_gets_no_workspace(site: Site) -> None:
     done = await site.finish((await site.start("nofiles", SET))["id"])
     assert done["workspace"] is None
+
+
+async def test_the_models_of_every_kind_of_task_travel_with_the_definition(site: Site) -> None:
+    text = (
+        "agents: {a: {model: {default: ['scripted:plain.yaml'], review: ['scripted:review.yaml']}}}\n"
+        "do: [{x: {agent: a, with: go}}, {y: {agent: a, with: go, task_kind: review}}]\n"
+        "outputs: {x: '${x}', y: '${y}'}\n"
+    )
+    folder = site.folder / "flows" / "kinds"
+    folder.mkdir(parents=True)
+    for name in ("plain", "review"):
+        (folder / f"{name}.yaml").write_text(script({"a": [{"turns": [{"text": name}]}]}))
+    done = await site.finish((await site.start("kinds", text))["id"])
+    assert (done["status"], done["outputs"]) == ("succeeded", {"x": "plain", "y": "review"})
 
 
 async def test_a_child_works_for_its_parent_and_shares_its_budget(site: Site) -> None:

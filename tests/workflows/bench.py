@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mosaic.agents import AgentRegistry, AgentRunner, Conversations
+from mosaic.agents import AgentRegistry, AgentRunner, AgentSpec, Conversations
 from mosaic.core.context import Actor, Context
 from mosaic.core.errors import Cancelled, InvalidInput, NotFound, Unavailable
 from mosaic.core.money import Money
@@ -60,13 +60,17 @@ class LoadedDefinitions:
     def add(self, definition: Definition) -> Definition:
         """Take in a definition and its children; its scripts become files that the provider finds."""
         agents = {
-            name: replace(entry, spec=replace(entry.spec, model=self._models(entry.spec.model, definition)))
+            name: replace(entry, spec=self._playable(entry.spec, definition))
             for name, entry in definition.agents.items()
         }
         children = {name: self.add(child) for name, child in definition.children.items()}
         ready = replace(definition, agents=agents, children=children)
         self._known[definition.content_hash] = ready
         return ready
+
+    def _playable(self, spec: AgentSpec, definition: Definition) -> AgentSpec:
+        by_task = {kind: self._models(models, definition) for kind, models in spec.models_by_task.items()}
+        return replace(spec, model=self._models(spec.model, definition), models_by_task=by_task)
 
     def _models(self, models: tuple[str, ...], definition: Definition) -> tuple[str, ...]:
         found = []

@@ -5,22 +5,25 @@ stop_at {run id: number of recorded effects}, seed, hold_key [run id, key])
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import random
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 from mosaic.core.context import Context
 from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.engine import ExecutionResult
-from mosaic.events import Bus, Journal, NewEvent, open_bus
-from mosaic.storage import BlobStore, Database, FileBlobs, StorageSettings, Write
+from mosaic.events import Bus, Finish, Journal, open_bus
+from mosaic.storage import BlobStore, Database, FileBlobs, StorageSettings
 from tests.workflows.bench import CTX, Bench, running_bench
+
+T = TypeVar("T")
 
 
 class MortalJournal(Journal):
@@ -51,18 +54,14 @@ class MortalJournal(Journal):
         self._under_way.add((run_id, key))
         await super().begin_effect(ctx, run_id, key, data)
 
-    async def finish_effect(
-        self,
-        ctx: Context,
-        run_id: str,
-        key: str,
-        *,
-        result: JsonValue = None,
-        error: JsonObject | None = None,
-        events: Sequence[NewEvent] = (),
-        writes: Sequence[Write] = (),
-        path: str | None = None,
-    ) -> JsonValue:
+    async def try_finish(self, finish: Finish) -> tuple[bool, asyncio.CancelledError | None]:
+        return await self._around(finish, super().try_finish)
+
+    async def write_finish(self, finish: Finish) -> JsonValue:
+        return await self._around(finish, super().write_finish)
+
+    async def _around(self, finish: Finish, write: Callable[[Finish], Awaitable[T]]) -> T:
+        run_id, key = finish.row.run_id, finish.row.key
         if [run_id, key] == self.hold_key:
             await self._hold(run_id)
         self._done[run_id] = self._done.get(run_id, 0) + 1
@@ -70,18 +69,18 @@ class MortalJournal(Journal):
         if is_due and (run_id, key) not in self._under_way and self._chance.random() < 0.5:
             await self._hold(run_id)
         try:
-            found = await super().finish_effect(
-                ctx, run_id, key, result=result, error=error, events=events, writes=writes, path=path
-            )
+            found = await write(finish)
         finally:
             self._under_way.discard((run_id, key))
         if is_due:
             await self._hold(run_id)
         return found
 
-    async def _hold(self, run_id: str) -> None:
+    async def _hold(self, run_id: str) -> NoReturn:
         self.held.add(run_id)
-        await asyncio.Event().wait()
+        while True:  # a commit goes on when its caller is cancelled, and so does waiting for it
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
 
     async def die(self) -> None:
         """Die once every run is held or has ended."""

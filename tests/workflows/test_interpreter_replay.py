@@ -1,17 +1,16 @@
 """A run that goes on from any point of its journal ends the same: the interpreter's determinism, point by point."""
 
+import asyncio
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mosaic.core.context import Context
 from mosaic.core.redaction import Redactor
-from mosaic.core.values import JsonObject, JsonValue
-from mosaic.events import Bus, Journal, NewEvent
-from mosaic.storage import BlobStore, Database, Write
+from mosaic.core.values import JsonValue
+from mosaic.events import Bus, Finish, Journal
+from mosaic.storage import BlobStore, Database
 from tests.workflows.bench import CTX, Bench, running_bench
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -24,22 +23,15 @@ class WatchedJournal(Journal):
         super().__init__(database, bus, redactor=Redactor(), blobs=blobs)
         self.order: list[tuple[str, str]] = []
 
-    async def finish_effect(
-        self,
-        ctx: Context,
-        run_id: str,
-        key: str,
-        *,
-        result: JsonValue = None,
-        error: JsonObject | None = None,
-        events: Sequence[NewEvent] = (),
-        writes: Sequence[Write] = (),
-        path: str | None = None,
-    ) -> JsonValue:
-        found = await super().finish_effect(
-            ctx, run_id, key, result=result, error=error, events=events, writes=writes, path=path
-        )
-        self.order.append((run_id, key))
+    async def try_finish(self, finish: Finish) -> tuple[bool, asyncio.CancelledError | None]:
+        found = await super().try_finish(finish)
+        if found[0]:
+            self.order.append((finish.row.run_id, finish.row.key))
+        return found
+
+    async def write_finish(self, finish: Finish) -> JsonValue:
+        found = await super().write_finish(finish)
+        self.order.append((finish.row.run_id, finish.row.key))
         return found
 
 

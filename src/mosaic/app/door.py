@@ -1,7 +1,7 @@
 """The model door of one process: keys, budgets, routes, cache and guards, wired, started and stopped together."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -27,9 +27,10 @@ from mosaic.cost import (
     Quotas,
 )
 from mosaic.events import Bus, Journal
-from mosaic.inference import DoorMetrics, DoorRooms, DoorSettings, Guards, HealthWatch, ModelDoor, Traffic
+from mosaic.inference import DoorMetrics, DoorRooms, DoorSettings, Guards, ModelDoor, Traffic
 from mosaic.observability import get_logger
-from mosaic.providers import ProviderRegistry
+from mosaic.providers import ProviderHealth, ProviderRegistry
+from mosaic.providers.health import HealthMonitor
 from mosaic.providers.upstream import UpstreamPool, UpstreamTimeouts
 from mosaic.resilience import RetryBudget
 from mosaic.routing import LiveStats, Router, RoutingSettings
@@ -42,6 +43,7 @@ __all__ = ["Door"]
 _Seen = tuple[tuple[str, int, int], ...]
 
 _LOOK_AGAIN_S = 1.0
+_GONE = frozenset({"unreachable", "refused", "broken"})
 
 _log = get_logger(__name__)
 
@@ -79,7 +81,7 @@ class Door:
         self.own_prices = OwnPrices(database, journal, bus, self.prices)
         self.guards = Guards()
         self._health_check_s = settings.gateway.health_check_s
-        self.health = HealthWatch(providers, self.guards, every_s=self._health_check_s)
+        self.health = HealthMonitor(providers, every_s=self._health_check_s, on_change=self._health_changed)
         self.live = LiveStats(is_open=self.guards.avoided)
         self.upstream = UpstreamPool()
         self.cache = open_cache(_cache_settings(settings.cache, environ))
@@ -126,7 +128,7 @@ class Door:
             asyncio.create_task(self._learned.keep(), name="learned routes"),
         ]
         if self._health_check_s:
-            self._tasks.append(asyncio.create_task(self.health.run(), name="health checks"))
+            self._tasks.append(asyncio.create_task(self._ask_for_health(), name="health checks"))
 
     def load_routes(self) -> None:
         """Decide by the routes file and the providers as they are now.
@@ -137,6 +139,11 @@ class Door:
         self._routes_seen = _seen(self._home)
         self.router.replace(read_routes(self._home), find_targets(self._providers, self.prices.list))
         self.model_door.forget()
+
+    def forget(self, provider: str) -> None:
+        """Drop what is known of a provider that is another one now, its failures too."""
+        self.health.forget(provider)
+        self.guards.forget(provider)
 
     async def know(self) -> None:
         """Read prices and routes where this process only looks on; one that serves follows them anyway.
@@ -160,6 +167,15 @@ class Door:
         await self.own_prices.close()
         await self.keys.close()
         await self.budgets.close()
+
+    async def _ask_for_health(self) -> None:
+        await asyncio.sleep(self._health_check_s)  # a start should not wait for vendors, nor bother them
+        await self.health.run()
+
+    async def _health_changed(self, changed: Sequence[ProviderHealth]) -> None:
+        for health in changed:
+            self.guards.set_gone(health.provider, gone=health.status in _GONE)
+            _log.info("the provider %s is %s: %s", health.provider, health.status, health.detail)
 
     async def _watch(self) -> None:
         while True:

@@ -87,7 +87,7 @@ class ProviderOperations:
         before = self._providers.snapshot
         report = await self._providers.reload(given, disabled=disabled, wait=False)
         for name in (*report.changed, *report.removed):
-            self._door.health.forget(name)
+            self._door.forget(name)
         self._door.load_routes()
         kept = set(self._providers.snapshot.seats())
         shown = report.to_json()
@@ -157,7 +157,7 @@ class ProviderOperations:
 
     async def _health(self, name: str) -> ProviderHealth:
         """Return what is known: of the last check, else without asking the provider for more than it needs."""
-        return self._door.health.known.get(name) or await self._providers.health(name)
+        return self._door.health.latest.get(name) or await self._providers.health(name)
 
     async def _listed(self, name: str) -> list[str] | None:
         try:

@@ -232,11 +232,9 @@ class RunScope:
         recorded: RecordedEffect | None = None
         if finish is not None:
             # The usual case without a task of its own. What fails is done again, and explained, below.
-            with suppress(Unavailable):
-                pending = self.journal.send_finish(finish)
-                cancelled = await pending.end()
-                if pending.error is None:
-                    recorded = _as_recorded(key, finish)
+            is_written, cancelled = await self.journal.try_finish(finish)
+            if is_written:
+                recorded = _as_recorded(key, finish)
         try:
             if recorded is None:
                 recorded = await to_the_end(self._finish_patiently(ctx, key, finish, values))

@@ -1,12 +1,13 @@
 """The journal: the one record of what happened, and of every effect's result."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mosaic.core.clock import Clock, now
 from mosaic.core.context import Context
-from mosaic.core.errors import Conflict
+from mosaic.core.errors import Conflict, Unavailable
 from mosaic.core.ids import new_id
 from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonObject, JsonValue
@@ -15,7 +16,7 @@ from mosaic.events.bus import Bus
 from mosaic.events.payloads import Payloads
 from mosaic.events.repository import EffectRow, EventRow, JournalRepository
 from mosaic.events.schemas import Event, NewEvent, PreparedEvent, RecordedEffect
-from mosaic.storage import BlobStore, Database, Pending, Refused, SyncTransaction, Transaction, Write
+from mosaic.storage import BlobStore, Database, Refused, SyncTransaction, Transaction, Write
 
 __all__ = ["Finish", "Journal", "events_topic"]
 
@@ -221,9 +222,19 @@ class Journal:
         rows = await self._event_rows(ctx, events, run_id=run_id, path=path)
         return self._finish(ctx, run_id, key, whole, problem, rows, writes)
 
-    def send_finish(self, finish: Finish) -> Pending[None]:
-        """Begin to write a record and return how to learn what came of it; no error is explained."""
-        return self._database.committer.begin(lambda tx: self._write(tx, finish))
+    async def try_finish(self, finish: Finish) -> tuple[bool, asyncio.CancelledError | None]:
+        """Write a record once, to the end, also when the caller is cancelled; never raises for a failed write.
+
+        Returns:
+            Whether it is written; `write_finish` finds out why it is not. And the cancellation that came meanwhile,
+            for the caller to raise.
+        """
+        try:
+            pending = self._database.committer.begin(lambda tx: self._write(tx, finish))
+        except Unavailable:
+            return False, None
+        cancelled = await pending.end()
+        return pending.error is None, cancelled
 
     async def write_finish(self, finish: Finish) -> JsonValue:
         """Write a record, and nothing when it is written already; see `finish_effect`."""

@@ -17,7 +17,7 @@ from mosaic.gateway.listing import ModelListing
 from mosaic.gateway.reading import ClientLeft, header, read_body
 from mosaic.gateway.settings import GatewaySettings
 from mosaic.gateway.wires import WireCodec, codec
-from mosaic.inference import Answer, DoorCall, ModelDoor
+from mosaic.inference import OPERATIONS, Answer, DoorCall, ModelDoor
 from mosaic.observability import get_logger
 from mosaic.providers import Wire
 
@@ -169,10 +169,10 @@ class Gateway:
 
 def _call(wire: WireCodec, caller: Caller, body: bytes, request_id: str, headers: Headers) -> DoorCall:
     peek = wire.peek(body)
-    if not caller.may_use(peek.model):
+    if not caller.may_use(peek.model, OPERATIONS[wire.name]):
         raise PermissionDenied(
-            f"This key may not use the model {peek.model!r}.",
-            hint="Ask for a key whose models include it, or name another model.",
+            f"This key may not use the model {peek.model!r} for {wire.name}.",
+            hint="Ask for a key whose models and scopes include it, or name another model.",
         )
     return DoorCall(
         payer=caller.payer,

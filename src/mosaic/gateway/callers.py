@@ -1,7 +1,6 @@
 """Who calls the gateway: the holder of a virtual key, or the owner."""
 
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from mosaic.app.owner import check_token
 from mosaic.core.errors import Unauthenticated
@@ -25,12 +24,15 @@ class Caller:
     payer: Payer
     key: VirtualKey | None = None
 
-    def may_use(self, model: str) -> bool:
-        """Say whether the key's list of models admits `model`; an empty list admits all."""
+    def may_use(self, model: str, scope: str) -> bool:
+        """Say whether the key admits `model` for a scope such as `chat`; where its request goes is asked later."""
         key = self.key
-        if key is None or not key.models:
-            return True
-        return any(fnmatchcase(model, pattern) for pattern in key.models)
+        return key is None or (key.admits(scope) and key.admits_model(model))
+
+    def may_list(self, model: str, route: str) -> bool:
+        """Say whether the key could name `model`, which is the route `route`, or none when that is empty."""
+        key = self.key
+        return key is None or (key.admits_model(model) and key.admits_route(route))
 
 
 class Callers:

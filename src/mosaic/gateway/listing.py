@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from mosaic.core.errors import NotFound
+from mosaic.core.errors import NotFound, PermissionDenied
 from mosaic.gateway.callers import Caller
 
-__all__ = ["ListedModel", "ModelListing"]
+__all__ = ["ROUTE", "ListedModel", "ModelListing"]
+
+ROUTE = "route"
+"""The owner of what is a route, not a model."""
 
 _CREATED = 1_735_689_600  # clients want a time; a route has none of interest
 _SHOWN = "2025-01-01T00:00:00Z"
@@ -41,8 +44,17 @@ class ModelListing:
 
         Raises:
             NotFound: if the caller may not name `model`, or there is none.
+            PermissionDenied: if its key is not for listing.
         """
-        found = [entry for entry in self._offered() if caller.may_use(entry.id)]
+        if caller.key is not None and not caller.key.admits("models"):
+            raise PermissionDenied(
+                "This key may not list models.", hint="Ask for a key with the scope `models`."
+            )
+        found = [
+            entry
+            for entry in self._offered()
+            if caller.may_list(entry.id, entry.id if entry.owner == ROUTE else "")
+        ]
         write = _anthropic if anthropic else _openai
         if model:
             for entry in found:

@@ -1,10 +1,9 @@
 """The model door: choose a model, keep the budget, call, record."""
 
-from mosaic.inference.door import ModelDoor
+from mosaic.inference.door import OPERATIONS, ModelDoor
 from mosaic.inference.door_call import Answer, DoorCall
 from mosaic.inference.door_rooms import DoorRooms, DoorSettings
 from mosaic.inference.guards import Guards
-from mosaic.inference.health_watch import HealthWatch
 from mosaic.inference.metrics import DoorMetrics
 from mosaic.inference.reference import split_reference
 from mosaic.inference.service import Inference
@@ -12,13 +11,13 @@ from mosaic.inference.settings import InferenceSettings
 from mosaic.inference.traffic import Traffic
 
 __all__ = [
+    "OPERATIONS",
     "Answer",
     "DoorCall",
     "DoorMetrics",
     "DoorRooms",
     "DoorSettings",
     "Guards",
-    "HealthWatch",
     "Inference",
     "InferenceSettings",
     "ModelDoor",

@@ -91,7 +91,11 @@ class ModelAttempt:
             BudgetExceeded: if the run's budget has no room; nothing was sent.
             MosaicError: as `AiProvider.complete`.
         """
-        provider = self._registry.ai(self._provider)
+        # Leased: a reload waits for the answer before it closes the provider.
+        with self._registry.lease(self._provider, self._site.key) as provider:
+            return await self._run(provider, call)
+
+    async def _run(self, provider: AiProvider, call: EffectCall) -> Outcome:
         able = provider.capabilities(self._given.model)
         self._request = self._prepared(able)
         self._input_tokens = estimate_tokens(self._request)

@@ -1,6 +1,6 @@
 """The model door for calls from outside: quota, route, cache, budget, attempts, record."""
 
-from mosaic.core.errors import MosaicError, Unavailable
+from mosaic.core.errors import MosaicError, PermissionDenied, Unavailable
 from mosaic.inference.answers import KnownAnswers
 from mosaic.inference.door_call import Answer, DoorCall
 from mosaic.inference.door_rooms import DoorRooms
@@ -9,18 +9,19 @@ from mosaic.inference.hedging import Hedges
 from mosaic.inference.passage import Passage
 from mosaic.inference.sending import Sending
 from mosaic.inference.shadowing import Shadows
-from mosaic.routing import Decision, RouteRequest
+from mosaic.routing import Decision, RouteRequest, Target
 
-__all__ = ["ModelDoor"]
+__all__ = ["OPERATIONS", "ModelDoor"]
 
 _BYTES_PER_TOKEN = 4
-_OPERATIONS = {
+OPERATIONS = {
     "openai.chat": "chat",
     "openai.responses": "chat",
     "anthropic.messages": "chat",
     "openai.embeddings": "embed",
     "anthropic.count_tokens": "count_tokens",
 }
+"""What each wire is for: a key's scope, and what rules match as the operation."""
 _EMBEDDINGS = frozenset({"embeddings"})
 
 
@@ -39,6 +40,7 @@ class ModelDoor:
 
         Raises:
             LimitExceeded: if a quota is used up, or too many calls are open.
+            PermissionDenied: if the key may not use the route that the request leads to.
             BudgetExceeded: if a budget has no room; nothing was sent.
             NotFound: if no route and no model has the name.
             Unavailable: if no target can take it now.
@@ -47,7 +49,9 @@ class ModelDoor:
         rooms = self._rooms
         quota = rooms.enter(call)
         try:
-            decision = rooms.router.decide(_asked(call))
+            decision = self._decide(_asked(call))
+            if call.key is not None and not call.key.admits_route(decision.route):
+                raise _closed(decision)
         except BaseException:
             quota.leave(0)
             rooms.left()
@@ -73,24 +77,38 @@ class ModelDoor:
         """Stop what goes on in the background."""
         await self._shadows.close()
 
+    def _decide(self, request: RouteRequest) -> Decision:
+        """Return where a call goes: where nobody is well, to those who failed, rather than nowhere."""
+        try:
+            return self._rooms.router.decide(request)
+        except Unavailable:
+            with self._rooms.guards.forgiving():
+                return self._rooms.router.decide(request)
+
     async def _answer(self, passage: Passage, decision: Decision) -> Answer:
         if decision.policy.cache_ttl_s and passage.call.codec.name != "anthropic.count_tokens":
             return await self._known.answer(passage, lambda: self._ask(passage, decision))
         return await self._ask(passage, decision)
 
     async def _ask(self, passage: Passage, decision: Decision) -> Answer:
-        """Ask the candidates in order until one answers."""
+        """Ask the candidates in order until one answers; when none does, those that rest after failures."""
         failure: MosaicError | None = None
+        guards, retries = self._rooms.guards, self._rooms.retries
         attempts = decision.policy.attempts or self._rooms.settings.attempts
         waiting = [ranked.target for ranked in decision.candidates]
-        while waiting and passage.tried < attempts:
-            target = waiting.pop(0)
-            if failure is not None and not self._rooms.retries.take():
+        resting = self._resting(decision)
+        while (waiting or resting) and passage.tried < attempts:
+            anyway = not waiting
+            target = (waiting or resting).pop(0)
+            # Asking those who failed may be what keeps them down: like a second attempt, it has a budget.
+            if (anyway or failure is not None) and not retries.take():
                 passage.skipped(target, "the retry budget is used up")
                 break
-            refusal = self._rooms.guards.admit(target)
+            refusal = guards.admit(target, anyway=anyway)
             if refusal is not None:
                 passage.skipped(target, refusal)
+                if not anyway and guards.is_open(target.id):
+                    resting.append(target)
                 continue
             try:
                 if decision.policy.hedge_after_s is not None:
@@ -104,6 +122,15 @@ class ModelDoor:
             raise failure
         raise _nobody(passage)
 
+    def _resting(self, decision: Decision) -> list[Target]:
+        """Return the targets that were left out for their failures, without those that asked for rest."""
+        if not decision.rejected:
+            return []
+        live = self._rooms.live
+        now = live.clock()
+        found = (entry.target for entry in decision.rejected if entry.constraint == "resting")
+        return [target for target in found if live.of(target.id).retry_at <= now]
+
 
 def _asked(call: DoorCall) -> RouteRequest:
     peek, payer = call.peek, call.payer
@@ -113,7 +140,7 @@ def _asked(call: DoorCall) -> RouteRequest:
         name=peek.model,
         tenant=payer.tenant,
         project=payer.project,
-        operation=_OPERATIONS[call.codec.name],
+        operation=OPERATIONS[call.codec.name],
         key_id=payer.key_id,
         agent=payer.agent,
         needs=_EMBEDDINGS if call.codec.name == "openai.embeddings" else frozenset(peek.needs),
@@ -124,6 +151,11 @@ def _asked(call: DoorCall) -> RouteRequest:
         session=call.session,
         request_id=call.request_id,
     )
+
+
+def _closed(decision: Decision) -> MosaicError:
+    where = f"the route {decision.route!r}" if decision.route else "models without a route"
+    return PermissionDenied(f"This key may not use {where}.", hint="Ask for a key whose routes include it.")
 
 
 def _nobody(passage: Passage) -> MosaicError:

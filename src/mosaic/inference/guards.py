@@ -1,5 +1,8 @@
 """What stands between a call and a target that is in trouble or busy: its breaker and its credential's rate limit."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from mosaic.core.errors import MosaicError
 from mosaic.core.values import JsonObject
 from mosaic.resilience import (
@@ -54,6 +57,7 @@ class Guards:
         self._guards: dict[str, _Guard] = {}
         self._credentials: dict[str, CredentialLimit] = {}
         self._gone: set[str] = set()
+        self._forgiving = False
 
     def is_open(self, target_id: str) -> bool:
         """Say whether a target is to be left alone now: it failed too often, or its provider is gone."""
@@ -64,7 +68,16 @@ class Guards:
 
     def avoided(self, target_id: str) -> bool:
         """Say whether a router should look elsewhere: the target is open, gone, or by its trend about to fail."""
-        return self.is_open(target_id) or self.risky(target_id)
+        return not self._forgiving and (self.is_open(target_id) or self.risky(target_id))
+
+    @contextmanager
+    def forgiving(self) -> Iterator[None]:
+        """Avoid nobody in this block: there is nowhere else to look. Without waiting inside."""
+        self._forgiving = True
+        try:
+            yield
+        finally:
+            self._forgiving = False
 
     def set_gone(self, provider: str, *, gone: bool) -> None:
         """Note what a health check of a provider found."""
@@ -80,13 +93,21 @@ class Guards:
         for target_id in [known for known in self._guards if known.partition(":")[0] == provider]:
             del self._guards[target_id]
 
-    def admit(self, target: Target) -> str | None:
-        """Let a call to a target through and return None, or say why not. `ended` or `unused` must follow."""
+    def admit(self, target: Target, *, anyway: bool = False) -> str | None:
+        """Let a call to a target through and return None, or say why not. `ended` or `unused` must follow.
+
+        Args:
+            target: where it goes.
+            anyway: also when the target failed too often, because there is nowhere else to go. What its provider
+                asked for holds all the same.
+        """
         guard = self._of(target)
         wait_s = guard.credential.take()
         if wait_s:
             return f"its provider's rate limit is used up for {wait_s:.1f} s"
-        if not guard.breaker.admit():
+        if anyway:
+            guard.breaker.admit_anyway()
+        elif not guard.breaker.admit():
             guard.credential.leave()
             return "it failed too often and rests"
         return None

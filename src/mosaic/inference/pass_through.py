@@ -98,6 +98,12 @@ class PassThrough:
         seen = scanner.result()
         if seen.error is not None:
             raise self._said(seen.error, attempt)
+        if not seen.complete:
+            raise ContractViolation(
+                f"{attempt.target.provider} answered with what is no JSON object.",
+                provider=attempt.target.provider,
+                sent=True,
+            )
         nanos = passage.answered(
             attempt,
             seen.usage,
@@ -112,12 +118,13 @@ class PassThrough:
         self, passage: Passage, attempt: Attempt, response: UpstreamResponse, scanner: Scanner
     ) -> Answer:
         first = b""
-        # Errors that come before any content are another target's chance, whatever status they came with.
+        # Errors that come before any content are another target's chance, whatever status they came with. So is noise.
         async for chunk in response:
             first += scanner.feed(chunk)
-            if (error := scanner.result().error) is not None:
-                raise self._said(error, attempt)
-            if first:
+            seen = scanner.result()
+            if seen.error is not None:
+                raise self._said(seen.error, attempt)
+            if (first and seen.events) or len(first) > _ERROR_LIMIT_BYTES:
                 break
         else:
             raise Unavailable(

@@ -86,7 +86,9 @@ class Passage:
         """
         used = usage or estimate
         nanos = attempt.settled(used, error=error, cancelled=cancelled)
-        if self._done or self.hushed:  # two were asked and both have answered: this one only has to be paid for
+        if (
+            self._done or self.hushed
+        ):  # two were asked and both have answered: this one only has to be paid for
             return nanos
         self.target, self.first_byte_s = attempt.target, attempt.first_byte_s
         self._record(

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from mosaic.core.errors import ContractViolation, MosaicError
+from mosaic.core.errors import ContractViolation, MosaicError, TimedOut
 from mosaic.inference.attempt import Attempt
 from mosaic.inference.door_call import Answer, begun
 from mosaic.inference.door_rooms import DoorRooms
@@ -52,8 +52,7 @@ class Translation:
         writer: StreamWriter,
     ) -> Answer:
         pieces = provider.stream(request, idempotency_key=passage.call.request_id)
-        with foreign_code(attempt.target.provider):
-            first = await anext(pieces, None)
+        first = await _next(pieces, attempt, self._rooms.timeouts(attempt.decision.policy).first_byte_s)
         if first is None:
             raise ContractViolation(
                 f"{attempt.target.provider} ended its stream without a response.",
@@ -67,14 +66,16 @@ class Translation:
         )
 
     def _request(self, attempt: Attempt, request: ModelRequest) -> ModelRequest:
-        call, policy, settings = attempt.call, attempt.decision.policy, self._rooms.settings
+        call, settings = attempt.call, self._rooms.settings
+        timeouts = self._rooms.timeouts(attempt.decision.policy)
         limit = request.max_output_tokens or attempt.limit or settings.max_output_tokens
         known = self._rooms.most_output(attempt.target)
         return replace(
             request,
             model=attempt.target.model or request.model,
             max_output_tokens=min(limit, known) if known else limit,
-            timeout_s=policy.total_s or settings.timeouts.total_s,
+            # A whole answer comes at once with its head.
+            timeout_s=timeouts.total_s if call.peek.stream else min(timeouts.first_byte_s, timeouts.total_s),
             metadata={"agent": call.payer.agent or "*", "path": "", "attempt": "1"},
         )
 
@@ -91,6 +92,7 @@ async def _written(
     response: ModelResponse | None = None
     failure: MosaicError | None = None
     written = 0
+    idle_s = attempt.rooms.timeouts(attempt.decision.policy).idle_s
     try:
         yield b""  # see `begun`
         yield writer.start()
@@ -99,8 +101,7 @@ async def _written(
             written += len(item.text)
             if events := writer.feed(item):
                 yield events
-            with foreign_code(attempt.target.provider):
-                item = await anext(pieces, None)
+            item = await _next(pieces, attempt, idle_s)
         if item is None:
             raise ContractViolation(
                 f"{attempt.target.provider} ended its stream without a response.",
@@ -132,6 +133,29 @@ def _settle(passage: Passage, attempt: Attempt, response: ModelResponse) -> int 
         response_id=response.response_id,
         finish_reason=response.finish_reason,
     )
+
+
+async def _next(
+    pieces: AsyncIterator[Delta | ModelResponse], attempt: Attempt, within_s: float
+) -> Delta | ModelResponse | None:
+    """Return the next piece; None at the end.
+
+    Raises:
+        TimedOut: if it does not come in time.
+        MosaicError: as the provider says.
+    """
+    provider = attempt.target.provider
+    with foreign_code(provider):
+        try:
+            async with asyncio.timeout(within_s):
+                return await anext(pieces, None)
+        except TimeoutError as error:
+            raise TimedOut(
+                f"{provider} sent nothing for {within_s:g} s.",
+                hint="Raise the timeout if the model needs longer.",
+                provider=provider,
+                sent=True,
+            ) from error
 
 
 async def _closed(pieces: AsyncIterator[Delta | ModelResponse]) -> None:

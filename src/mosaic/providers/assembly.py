@@ -9,8 +9,8 @@ from typing import Any
 from mosaic.core.errors import InvalidInput, MosaicError, NotFound, Unavailable
 from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonObject
-from mosaic.providers.catalogue import Catalogue, call_create
 from mosaic.providers.instances import InstanceSettings, configuration_of, read_settings
+from mosaic.providers.plugin_index import Catalogue, call_create
 from mosaic.providers.plugin_sources import PluginSource
 from mosaic.providers.resources import missing_members
 from mosaic.providers.snapshot import Instance, Seat, Snapshot

@@ -114,7 +114,8 @@ class HealthMonitor:
         source: the registry.
         every_s: from the end of one round to the beginning of the next.
         timeout_s: for one provider.
-        on_change: told after a round whose health changed: the new health of those, the first round's too.
+        on_change: told after a round whose health changed: the new health of those, the first round's too; and after
+            every `check`.
     """
 
     def __init__(
@@ -130,6 +131,7 @@ class HealthMonitor:
         self._timeout_s = timeout_s
         self._on_change = on_change
         self._latest: dict[str, ProviderHealth] = {}
+        self._forgotten: set[str] = set()
 
     @property
     def latest(self) -> Mapping[str, ProviderHealth]:
@@ -148,19 +150,45 @@ class HealthMonitor:
     async def round(self) -> list[ProviderHealth]:
         """Ask every provider once, all at the same time; returns those whose health changed."""
         names = self._source.names()
+        self._forgotten.clear()
         found = await asyncio.gather(*(self._ask(name) for name in names))
         latest = dict(zip(names, found, strict=True))
+        for name in self._forgotten & latest.keys():  # what was asked is not there any more
+            del latest[name]
         changed = [health for name, health in latest.items() if _differs(health, self._latest.get(name))]
         self._latest = latest
         if changed and self._on_change is not None:
             await self._on_change(changed)
         return changed
 
-    async def _ask(self, name: str) -> ProviderHealth:
+    async def check(self, name: str, model: str | None = None) -> ProviderHealth:
+        """Ask one provider now and return its health.
+
+        Args:
+            name: of the instance.
+            model: asked for, too; when it is missing, that is no news of the provider and not remembered.
+        """
+        self._forgotten.discard(name)
+        health = await self._ask(name, model)
+        if name in self._forgotten or (model is not None and not health.usable):
+            return health
+        self._latest = {**self._latest, name: health}
+        if self._on_change is not None:
+            await self._on_change((health,))
+        return health
+
+    def forget(self, name: str) -> None:
+        """Drop what is known of a provider that is another one now."""
+        self._forgotten.add(name)
+        self._latest = {known: health for known, health in self._latest.items() if known != name}
+
+    async def _ask(self, name: str, model: str | None = None) -> ProviderHealth:
         try:
             async with asyncio.timeout(self._timeout_s):
-                configured = await self._source.health(name)
-                return await self._source.health(name, thorough=True) if configured.usable else configured
+                configured = await self._source.health(name, model)
+                if not configured.usable:
+                    return configured
+                return await self._source.health(name, model, thorough=True)
         except TimeoutError:
             return with_parts(
                 ProviderHealth(name, "unreachable", f"{name} did not answer in {self._timeout_s:g} s."),

@@ -21,10 +21,10 @@ from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonObject
 from mosaic.providers.assembly import Assembly, seat_reasons
 from mosaic.providers.capabilities import capabilities_of_plugin, matrix_row
-from mosaic.providers.catalogue import Catalogue
 from mosaic.providers.health import ProviderHealth, with_parts
 from mosaic.providers.interfaces import AiProvider
 from mosaic.providers.manifest import ProviderKind, ProviderManifest, ProviderPlugin, Support
+from mosaic.providers.plugin_index import Catalogue
 from mosaic.providers.plugin_sources import GROUP, PluginSource, RegisteredSource, installed
 from mosaic.providers.plugins_dir import folder_plugins, forget
 from mosaic.providers.reload import ReloadReport, refusal, retire

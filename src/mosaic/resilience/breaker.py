@@ -103,6 +103,15 @@ class CircuitBreaker:
         self._probe_at = now
         return True
 
+    def admit_anyway(self) -> None:
+        """Let a call through although it is open: there is nowhere else to go. `end` must follow.
+
+        It counts as an attempt to come back. When it succeeds, an open breaker goes on to half-open at once.
+        """
+        if not self.admit() and self.state == "half_open":
+            self._pending += 1
+            self._probe_at = self._clock()
+
     def end(self, ok: bool | None, *, taken_s: float = 0.0, retry_at: float | None = None) -> None:
         """Note how an admitted call ended.
 
@@ -127,6 +136,8 @@ class CircuitBreaker:
             elif ok is False:
                 self._failed_returns += 1
                 self._open(now)
+        elif ok:  # it was asked anyway
+            self.retry_at = now
 
     def tolerated(self) -> float:
         """Return the share of failures that is tolerated now."""

@@ -4,13 +4,14 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+from mosaic.agents import AgentSpec
 from mosaic.core.clock import Clock, now
 from mosaic.core.context import Context
 from mosaic.core.errors import NotFound
 from mosaic.core.values import content_hash
 from mosaic.runs.repository import DefinitionRepository
 from mosaic.storage import BlobStore, Database, Transaction
-from mosaic.workflows import AgentEntry, Bundle, Definition
+from mosaic.workflows import Bundle, Definition
 
 __all__ = ["Definitions"]
 
@@ -72,13 +73,17 @@ class Definitions:
         The provider plays files; a bundle's are written out once, under the hash of their content.
         """
         agents = {
-            name: replace(entry, spec=replace(entry.spec, model=self._models(entry, definition.bundle)))
+            name: replace(entry, spec=self._playable(entry.spec, definition.bundle))
             for name, entry in definition.agents.items()
         }
         return replace(definition, agents=agents)
 
-    def _models(self, entry: AgentEntry, bundle: Bundle) -> tuple[str, ...]:
-        return tuple(self._model(model, bundle) for model in entry.spec.model)
+    def _playable(self, spec: AgentSpec, bundle: Bundle) -> AgentSpec:
+        def models(named: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(self._model(model, bundle) for model in named)
+
+        by_task = {kind: models(named) for kind, named in spec.models_by_task.items()}
+        return replace(spec, model=models(spec.model), models_by_task=by_task)
 
     def _model(self, model: str, bundle: Bundle) -> str:
         script = bundle.files.get(model.removeprefix(_SCRIPTED)) if model.startswith(_SCRIPTED) else None

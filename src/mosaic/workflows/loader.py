@@ -1,6 +1,6 @@
 """From a file, or a stored bundle, to a checked `Definition`: every problem is found in one go."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -176,14 +176,20 @@ class _Loading:
     def scripts(self, values: dict[str, Any], reading: Reading) -> None:
         """Take the scripts of ``scripted:<file>`` models into the bundle: a run must not depend on a folder."""
         for name, entry in values.get("agents", {}).items():
-            for index, model in enumerate(entry.spec.model):
-                path = model.removeprefix(_SCRIPTED)
-                if not model.startswith(_SCRIPTED) or path.startswith("/") or path == "default":
-                    continue
-                try:
-                    reading.files.read(path)
-                except FileRefused as error:
-                    reading.complain_at(f"agents.{name}.model[{index}]", error.message, error.suggestion)
+            kinds = {f".{kind}": models for kind, models in entry.spec.models_by_task.items()}
+            default = ".default" if kinds else ""
+            for kind, models in {default: entry.spec.model, **kinds}.items():
+                self._scripts_among(models, f"agents.{name}.model{kind}", reading)
+
+    def _scripts_among(self, models: Sequence[str], pointer: str, reading: Reading) -> None:
+        for index, model in enumerate(models):
+            path = model.removeprefix(_SCRIPTED)
+            if not model.startswith(_SCRIPTED) or path.startswith("/") or path == "default":
+                continue
+            try:
+                reading.files.read(path)
+            except FileRefused as error:
+                reading.complain_at(f"{pointer}[{index}]", error.message, error.suggestion)
 
     def secret_files(self, reading: Reading) -> None:
         """Refuse a referenced file that holds a secret; texts were checked when they were read."""

@@ -11,7 +11,10 @@ from tests.gateway.clients.upstreams import Vendor, responses_events, tool_resul
 from tests.plugins.said import Said, halves
 from tests.plugins.vendors import error_body, reply, stream
 
-__all__ = ["Call", "ScriptedVendor", "Turn"]
+__all__ = ["SEAL", "Call", "ScriptedVendor", "Turn"]
+
+SEAL = "sealed"
+"""What the vendors put on a thought; each takes back its own only."""
 
 # What Claude Code sends and Anthropic takes from those alone who name the beta in a header.
 _BETAS = {"context_management": "context-management-2025-06-27"}
@@ -32,10 +35,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Turn:
-    """What a model says once."""
+    """What a model says once, thinking first where it says a thought."""
 
     text: str
-    call: Call | None = None
+    calls: tuple[Call, ...] = ()
+    thought: str = ""
     usage: tuple[int, int] = (1000, 50)
 
 
@@ -82,9 +86,10 @@ class ScriptedVendor:
             return self._refuse(400, complaint)
         turn = script.popleft() if len(script) > 1 else script[0]
         offered = _offered(asked)
-        if turn.call is not None and not _named(turn.call.tool, offered):
+        missing = [call.tool for call in turn.calls if not _named(call.tool, offered)]
+        if missing:
             names = ", ".join(_name(tool) for tool in offered)
-            return self._refuse(400, f"The script calls {turn.call.tool}; it was offered {names}.")
+            return self._refuse(400, f"The script calls {missing}; it was offered {names}.")
         return make(_settled(turn, received), asked, len(self.asked))
 
     def _refuse(self, status: int, message: str) -> Reply:
@@ -100,15 +105,28 @@ def _complaint(vendor: Vendor, received: Received) -> str | None:
         for member, beta in _BETAS.items():
             if member in body and beta not in named:
                 return f"{member}: Extra inputs are not permitted"
-    return None
+    seals = [seal for seal in _seals(body) if seal != SEAL]
+    return f"A thought has a seal that is not of this vendor: {seals}" if seals else None
+
+
+def _seals(body: dict[str, Any]) -> list[Any]:
+    """Return the seals of the thoughts in a request."""
+    seals = [
+        item.get("encrypted_content") for item in body.get("input") or () if item.get("type") == "reasoning"
+    ]
+    for message in body.get("messages") or ():
+        if isinstance(message.get("content"), list):
+            seals += [part.get("signature") for part in message["content"] if part.get("type") == "thinking"]
+    return seals
 
 
 def _settled(turn: Turn, received: Received) -> Turn:
-    """Return the turn with the arguments of its call, where they follow from the last result."""
-    call = turn.call
-    if call is None or not callable(call.given):
-        return turn
-    return replace(turn, call=Call(call.tool, call.given(tool_results(received)[-1])))
+    """Return the turn with the arguments of its calls, where they follow from the last result."""
+    calls = tuple(
+        replace(call, given=call.given(tool_results(received)[-1])) if callable(call.given) else call
+        for call in turn.calls
+    )
+    return replace(turn, calls=calls)
 
 
 # Tools, as a request of any wire offers them: (namespace, tool).
@@ -145,16 +163,17 @@ def _named(name: str, offered: list[_Offer]) -> _Offer | None:
 
 def _said(turn: Turn, asked: dict[str, Any], number: int) -> Said:
     """Return the turn as a vendor without custom tools says it: one text becomes a tool's only argument."""
-    if turn.call is None:
-        return Said(turn.text, usage=turn.usage)
-    offer = _named(turn.call.tool, _offered(asked))
-    assert offer is not None
-    tool, given = offer[1], turn.call.given
-    if isinstance(given, str):
-        schema = tool.get("input_schema") or tool["parameters"]
-        (only,) = schema["properties"]
-        given = {only: given}
-    return Said(turn.text, calls=((f"call_{number}", tool["name"], json.dumps(given)),), usage=turn.usage)
+    calls = []
+    for index, call in enumerate(turn.calls):
+        offer = _named(call.tool, _offered(asked))
+        assert offer is not None
+        tool, given = offer[1], call.given
+        if isinstance(given, str):
+            schema = tool.get("input_schema") or tool["parameters"]
+            (only,) = schema["properties"]
+            given = {only: given}
+        calls.append((f"call_{number}_{index}", tool["name"], json.dumps(given)))
+    return Said(turn.text, thought=turn.thought, calls=tuple(calls), usage=turn.usage)
 
 
 def _messages(turn: Turn, asked: dict[str, Any], number: int) -> Reply:
@@ -168,53 +187,43 @@ def _chat(turn: Turn, asked: dict[str, Any], number: int) -> Reply:
 
 
 def _responses(turn: Turn, asked: dict[str, Any], number: int) -> Reply:
-    """Return the events of a response; agents always stream."""
-    *begun, (_, completed) = responses_events(Said(turn.text, usage=turn.usage))
+    """Return the events of a response, or the whole of one."""
+    said = Said(turn.text, thought=turn.thought, usage=turn.usage)
+    *begun, (_, completed) = responses_events(said)
     events = [event for _, event in begun]
-    if turn.call is not None:
-        output = completed["response"]["output"]
-        item = _item(turn.call, asked, number)
+    output = completed["response"]["output"]
+    for index, call in enumerate(turn.calls):
+        item = _item(call, asked, f"{number}_{index}")
         events += _item_events(item, len(output))
         output.append(item)
+    if not asked.get("stream"):
+        return json_reply(completed["response"])
     events.append(completed)
     return event_reply([(event["type"], {**event, "sequence_number": n}) for n, event in enumerate(events)])
 
 
-def _item(call: Call, asked: dict[str, Any], number: int) -> dict[str, Any]:
+def _item(call: Call, asked: dict[str, Any], name: str) -> dict[str, Any]:
     """Return the call as OpenAI's models make it."""
     offer = _named(call.tool, _offered(asked))
     assert offer is not None
     namespace, tool = offer
-    kind = "custom_tool_call" if tool["type"] == "custom" else "function_call"
-    item = {
-        "id": f"item_{number}",
-        "type": kind,
-        "call_id": f"call_{number}",
-        "status": "completed",
-        "name": tool["name"],
-    }
+    item = {"call_id": f"call_{name}", "status": "completed", "name": tool["name"]}
     if namespace:
         item["namespace"] = namespace
-    return (
-        {**item, "input": call.given}
-        if kind == "custom_tool_call"
-        else {**item, "arguments": json.dumps(call.given)}
-    )
+    if tool["type"] == "custom":
+        return {"id": f"ctc_{name}", "type": "custom_tool_call", "input": call.given, **item}
+    return {"id": f"fc_{name}", "type": "function_call", "arguments": json.dumps(call.given), **item}
 
 
 def _item_events(item: dict[str, Any], index: int) -> list[dict[str, Any]]:
-    member, kind = (
-        ("input", "custom_tool_call_input") if "input" in item else ("arguments", "function_call_arguments")
-    )
+    member = "input" if item["type"] == "custom_tool_call" else "arguments"
+    kind = "response.custom_tool_call_input" if member == "input" else "response.function_call_arguments"
     where = {"item_id": item["id"], "output_index": index}
+    empty = {**item, member: "", "status": "in_progress"}
     return [
-        {
-            "type": "response.output_item.added",
-            "output_index": index,
-            "item": {**item, member: "", "status": "in_progress"},
-        },
-        *({"type": f"response.{kind}.delta", **where, "delta": half} for half in halves(item[member])),
-        {"type": f"response.{kind}.done", **where, "name": item["name"], member: item[member]},
+        {"type": "response.output_item.added", "output_index": index, "item": empty},
+        *({"type": f"{kind}.delta", **where, "delta": half} for half in halves(item[member])),
+        {"type": f"{kind}.done", **where, "name": item["name"], member: item[member]},
         {"type": "response.output_item.done", "output_index": index, "item": item},
     ]
 

@@ -36,7 +36,7 @@ async def test_an_agent_whose_money_runs_out_stops_where_it_is(desk: Desk, agent
     }
     all_of_it = (1000, 45_000)
     desk.vendors[vendor].plays(
-        MODELS[vendor], Turn("I look at it.", looks[agent], usage=all_of_it), Turn("Nobody hears this.")
+        MODELS[vendor], Turn("I look at it.", (looks[agent],), usage=all_of_it), Turn("Nobody hears this.")
     )
     await desk.limit(0.45)
     finished = await desk.run(agent, "coder")

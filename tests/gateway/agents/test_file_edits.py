@@ -3,7 +3,7 @@
 import pytest
 
 from tests.gateway.agents.conftest import MODELS, Desk, Upstream
-from tests.gateway.agents.scripted import Call, Turn
+from tests.gateway.agents.scripted import SEAL, Call, Turn
 from tests.plugins import contracts
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -59,14 +59,16 @@ async def metered(desk: Desk, agent: str, upstream: Upstream, route: str) -> Non
 @pytest.mark.parametrize("upstream", MODELS)
 async def test_claude_code_edits_a_file(desk: Desk, upstream: Upstream) -> None:
     desk.site.route("coder", f"{upstream}:{MODELS[upstream]}")
-    file = str(desk.worktree.file)
-    desk.vendors[upstream].plays(
-        MODELS[upstream],
-        Turn("I look at it.", Call("Read", {"file_path": file})),
+    folder, file = desk.worktree.folder, str(desk.worktree.file)
+    edit = {"file_path": file, "old_string": "Hello\n", "new_string": "Hello, world\n"}
+    desk.plays(
+        upstream,
         Turn(
-            "I change it.",
-            Call("Edit", {"file_path": file, "old_string": "Hello\n", "new_string": "Hello, world\n"}),
+            "I look at both.",
+            (Call("Read", {"file_path": str(folder / "README")}), Call("Read", {"file_path": file})),
+            thought="Look before you leap.",
         ),
+        Turn("I change it.", (Call("Edit", edit),), thought="A comma."),
         Turn("It greets the world."),
     )
     finished = await desk.run("claude", "coder")
@@ -74,6 +76,7 @@ async def test_claude_code_edits_a_file(desk: Desk, upstream: Upstream) -> None:
     assert finished.events[-1]["result"] == "It greets the world."
     edited(desk)
     await metered(desk, "claude", upstream, "coder")
+    remembered(desk, upstream)
     described(desk, "claude", upstream)
 
 
@@ -81,8 +84,10 @@ async def test_claude_code_edits_a_file(desk: Desk, upstream: Upstream) -> None:
 @pytest.mark.parametrize("upstream", MODELS)
 async def test_codex_edits_a_file(desk: Desk, upstream: Upstream, model: str) -> None:
     desk.site.route(model, f"{upstream}:{MODELS[upstream]}")
-    desk.vendors[upstream].plays(
-        MODELS[upstream], Turn("I change it.", CODEX_TOOLS[model]), Turn("It greets the world.")
+    desk.plays(
+        upstream,
+        Turn("I change it.", (CODEX_TOOLS[model],), thought="A comma."),
+        Turn("It greets the world."),
     )
     finished = await desk.run("codex", model)
     assert (finished.status, desk.vendors[upstream].refused) == (0, []), finished.text[-4000:]
@@ -90,7 +95,14 @@ async def test_codex_edits_a_file(desk: Desk, upstream: Upstream, model: str) ->
     assert "It greets the world." in said
     edited(desk)
     await metered(desk, "codex", upstream, model)
+    remembered(desk, upstream)
     described(desk, "codex", upstream)
+
+
+def remembered(desk: Desk, upstream: Upstream) -> None:
+    """Fail unless the vendor got back the thoughts that it had sealed; a chat completion has no place for seals."""
+    if upstream != "openai":
+        assert f'"{SEAL}"'.encode() in desk.vendors[upstream].asked[-1].body
 
 
 def described(desk: Desk, agent: str, upstream: Upstream) -> None:

@@ -41,7 +41,7 @@ async def test_claude_code_sends_a_helper_with_a_model_of_its_own_choice(desk: D
         "model": "haiku",
         "run_in_background": False,
     }
-    main = desk.plays("anthropic", Turn("Another looks.", Call("Agent", helper)), Turn("It says hello."))
+    main = desk.plays("anthropic", Turn("Another looks.", (Call("Agent", helper),)), Turn("It says hello."))
     side = desk.plays("openai", Turn("Hello, it says."))
     finished = await desk.run("claude", "coder")
     assert (finished.status, main.refused, side.refused) == (0, [], []), finished.text[-4000:]
@@ -62,8 +62,8 @@ async def test_codex_sends_a_helper_with_a_model_of_its_own_choice(desk: Desk) -
     helper = {"message": "What does greeting.txt say?", "model": "gpt-6-luna"}
     main = desk.plays(
         "responses",
-        Turn("Another looks.", Call("spawn_agent", helper)),
-        Turn("I wait.", Call("wait_agent", the_helper)),
+        Turn("Another looks.", (Call("spawn_agent", helper),)),
+        Turn("I wait.", (Call("wait_agent", the_helper),)),
         Turn("It says hello."),
     )
     side = desk.plays("anthropic", Turn("Hello, it says."))

@@ -10,8 +10,8 @@ from typing import Any
 from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonObject
 from mosaic.providers.assembly import Assembly
-from mosaic.providers.catalogue import Catalogue
 from mosaic.providers.manifest import ProviderManifest
+from mosaic.providers.plugin_index import Catalogue
 from mosaic.providers.plugin_sources import PluginSource
 from mosaic.providers.testing.endpoint import Endpoint
 from mosaic.providers.testing.sample import Sample

@@ -10,7 +10,7 @@ from typing import Literal
 from mosaic.core.errors import InvalidInput, MosaicError, NotFound
 from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonObject
-from mosaic.providers.catalogue import Catalogue
+from mosaic.providers.plugin_index import Catalogue
 from mosaic.providers.plugin_sources import GROUP, PluginSource, installed
 from mosaic.providers.plugins_dir import folder_plugin, folder_plugins
 from mosaic.providers.testing.bench import Bench, CheckFailed, CheckSkipped, network_watch
