@@ -150,3 +150,27 @@ async def test_calls_from_outside_are_no_runs(node: Node, database: Database, ct
     node.ledger.record(entry())
     await node.ledger.flush()
     assert (await Cost(database).run_cost(ctx, "run_1")).calls == 0
+
+
+async def test_a_batch_repeated_after_a_lost_connection_changes_nothing(
+    start: Start, database: Database, ctx: Context
+) -> None:
+    """The commit happens and its answer is lost: the same batch is written again, and must find itself there."""
+    node = await start(running=False)
+    await limit(node, ctx, "tenant", nanos=10**9)
+    node.budgets.settle(await node.hold(1_000), 70, 1)
+    node.ledger.record(entry())
+    learn, lost = node.books._applied, []
+    node.books._applied = lost.append  # type: ignore[method-assign, assignment]  # the answer gets lost
+    batch = node.books._next()
+    await node.books._commit(batch)
+    assert lost == [batch]
+    node.books._applied = learn  # type: ignore[method-assign]
+    await node.books._commit(batch)
+    assert batch.applied
+    assert len(await rows(database)) == 1
+    assert len(await node.journal.read(ctx, types=["model.called"])) == 1
+    (state,) = await node.limits.states(ctx)
+    assert (state.spent.nanos, state.leased.nanos) == (70, node.books.accounts()[0].leased_nanos)
+    await node.spend(30)
+    assert (await node.limits.states(ctx))[0].spent.nanos == 100

@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from mosaic.app.learned_file import LearnedFile
+from mosaic.core.errors import Unavailable
 from mosaic.cost import NewBudget
 from mosaic.providers.testing.endpoint import Reply, json_reply
+from mosaic.routing import Outcome
 from mosaic.security import KeyLimits
 from tests.gateway.conftest import GatewaySite, chat_reply, chat_stream, message_reply, message_stream
 
@@ -32,6 +34,7 @@ async def test_a_request_of_the_vendors_own_protocol_passes_as_it_is(gateway: Ga
     }
 
 
+@pytest.mark.requirement("ENT-47")
 async def test_every_call_is_in_the_ledger_with_its_cost(gateway: GatewaySite) -> None:
     await gateway.chat("fast")
     (call,) = await gateway.ledger()
@@ -53,6 +56,7 @@ async def test_a_stream_passes_with_its_usage_taken_out_again(gateway: GatewaySi
     assert (call["input_tokens"], call["output_tokens"], call["usage_estimated"]) == (10, 2, False)
 
 
+@pytest.mark.requirement("ORC-01", "ORC-02")
 async def test_a_client_of_the_other_vendor_gets_its_own_protocol(gateway: GatewaySite) -> None:
     body = {"model": "fast", "max_tokens": 50, "messages": [{"role": "user", "content": "hi"}]}
     answer = await gateway.post("/v1/messages", body, headers={"anthropic-version": "2023-06-01"})
@@ -90,6 +94,7 @@ async def test_a_revoked_key_is_worth_nothing(gateway: GatewaySite) -> None:
     assert (await gateway.chat(key=key)).status_code == 401
 
 
+@pytest.mark.requirement("ENT-49", "ORC-60")
 async def test_another_target_answers_when_the_first_is_down(gateway: GatewaySite) -> None:
     gateway.route("safe", "openai.chat", fallback=["anthropic:claude-sonnet-4-5"])
     gateway.openai.will(json_reply({"error": {"message": "overloaded"}}, status=503))
@@ -175,6 +180,7 @@ async def test_an_upstream_that_talks_nonsense_is_a_failed_target(gateway: Gatew
     assert answer.headers["x-mosaic-model"] == "anthropic:claude-sonnet-4-5"
 
 
+@pytest.mark.requirement("ORC-56", "ENT-51")
 async def test_a_provider_that_a_health_check_found_gone_gets_no_request(gateway: GatewaySite) -> None:
     gateway.route("safe", "openai.chat", fallback=["anthropic:claude-sonnet-4-5"])
     gateway.openai.will(json_reply({"error": {"message": "no such key"}}, status=401))
@@ -302,3 +308,19 @@ async def test_a_provider_whose_limit_is_used_up_is_left_alone_before_it_refuses
     assert (await gateway.chat("safe")).headers["x-mosaic-model"] == "openai:gpt-4o"
     assert (await gateway.chat("safe")).headers["x-mosaic-model"] == "anthropic:claude-sonnet-4-5"
     assert len(gateway.openai.requests) == 1
+
+
+@pytest.mark.requirement("ORC-57")
+async def test_a_provider_that_gets_worse_is_left_before_its_breaker_opens(gateway: GatewaySite) -> None:
+    gateway.route("safe", "openai.chat", "anthropic.messages", strategy="ordered")
+    model = gateway.application.model
+    target = model.router.targets.get("openai:gpt-4o")
+    assert target is not None
+    failed = Unavailable("overloaded")
+    for error in [None, None, None, failed] * 4 + [None, failed]:
+        assert model.guards.admit(target) is None
+        model.guards.ended(target, Outcome(error is None, 0.1, error_code=error and error.code), error)
+    assert not model.guards.is_open(target.id)
+    assert model.guards.risky(target.id)
+    answer = await gateway.chat("safe")
+    assert answer.headers["x-mosaic-model"] == "anthropic:claude-sonnet-4-5"

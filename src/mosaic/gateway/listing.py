@@ -14,7 +14,6 @@ ROUTE = "route"
 """The owner of what is a route, not a model."""
 
 _CREATED = 1_735_689_600  # clients want a time; a route has none of interest
-_SHOWN = "2025-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +55,18 @@ class ModelListing:
             if caller.may_list(entry.id, entry.id if entry.owner == ROUTE else "")
         ]
         write = _anthropic if anthropic else _openai
-        if model:
-            for entry in found:
-                if entry.id == model:
-                    return msgspec.json.encode(write(entry))
-            raise NotFound(f"There is no model {model!r} for this key.", hint="GET /v1/models lists them.")
-        listed: dict[str, object] = {"data": [write(entry) for entry in found]}
-        if anthropic:
-            listed |= {
-                "has_more": False,
-                "first_id": found[0].id if found else None,
-                "last_id": found[-1].id if found else None,
-            }
-        else:
-            listed["object"] = "list"
-        return msgspec.json.encode(listed)
+        if not model:
+            listed = [write(entry) for entry in found]
+            return anthropic_models(listed) if anthropic else openai_models(listed)
+        for entry in found:
+            if entry.id == model:
+                return msgspec.json.encode(write(entry))
+        raise NotFound(f"There is no model {model!r} for this key.", hint="GET /v1/models lists them.")
 
 
-def _openai(entry: ListedModel) -> dict[str, object]:
-    return {"id": entry.id, "object": "model", "created": _CREATED, "owned_by": entry.owner}
+def _openai(entry: ListedModel) -> JsonObject:
+    return openai_model(entry.id, owner=entry.owner, created=_CREATED)
 
 
-def _anthropic(entry: ListedModel) -> dict[str, object]:
-    return {"type": "model", "id": entry.id, "display_name": entry.id, "created_at": _SHOWN}
+def _anthropic(entry: ListedModel) -> JsonObject:
+    return anthropic_model(entry.id, created=_CREATED)

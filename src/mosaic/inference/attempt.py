@@ -14,9 +14,6 @@ from mosaic.routing import Decision, Outcome, Target
 
 __all__ = ["Attempt"]
 
-# Bytes are never fewer than tokens, so a body's size bounds what its text can cost; what is fetched from an address
-# is bounded by the most that vendors count for an image.
-_TOKENS_PER_ADDRESS = 8_000
 _FREE = "anthropic.count_tokens"
 
 
@@ -148,22 +145,18 @@ class Attempt:
     async def _held(self, output_tokens: int) -> Hold:
         budgets, payer = self.rooms.budgets, self.call.payer
         nanos = self._most(output_tokens)
-        tokens = self._input_bound() + output_tokens * self.call.peek.n
+        tokens = self.call.peek.most_input_tokens + output_tokens * self.call.peek.n
         return budgets.try_hold(payer, nanos, tokens) or await budgets.hold(payer, nanos, tokens)
 
     def _most(self, output_tokens: int) -> int | None:
         if self._price is None:
             return None
-        return self._price.most(self._input_bound(), output_tokens * self.call.peek.n)
-
-    def _input_bound(self) -> int:
-        peek = self.call.peek
-        return peek.n_bytes + (_TOKENS_PER_ADDRESS if "vision" in peek.needs else 0)
+        return self._price.most(self.call.peek.most_input_tokens, output_tokens * self.call.peek.n)
 
     def _fitting(self, error: BudgetExceeded, output_tokens: int) -> int | None:
         """Return a lower limit of the answer that fits what the budget has left; None when there is none."""
         if "left_tokens" in error.data:
-            fitting = (int(error.data["left_tokens"]) - self._input_bound()) // self.call.peek.n
+            fitting = (int(error.data["left_tokens"]) - self.call.peek.most_input_tokens) // self.call.peek.n
         else:
             base, full, left = self._most(0), self._most(output_tokens), int(error.data.get("left_nanos", 0))
             if base is None or full is None or full <= base:

@@ -50,8 +50,7 @@ class ModelDoor:
         quota = rooms.enter(call)
         try:
             decision = self._decide(_asked(call))
-            if call.key is not None and not call.key.admits_route(decision.route):
-                raise _closed(decision)
+            _permit(call, decision)
         except BaseException:
             quota.leave(0)
             rooms.left()
@@ -144,7 +143,7 @@ def _asked(call: DoorCall) -> RouteRequest:
         key_id=payer.key_id,
         agent=payer.agent,
         needs=_EMBEDDINGS if call.codec.name == "openai.embeddings" else frozenset(peek.needs),
-        input_tokens=peek.n_bytes // _BYTES_PER_TOKEN,
+        input_tokens=peek.input_tokens,
         max_output_tokens=peek.max_tokens or 0,
         privacy="strict" if metadata and metadata.get("privacy") == "strict" else "any",
         attributes=metadata,
@@ -153,9 +152,11 @@ def _asked(call: DoorCall) -> RouteRequest:
     )
 
 
-def _closed(decision: Decision) -> MosaicError:
+def _permit(call: DoorCall, decision: Decision) -> None:
+    if call.key is None or call.key.admits_route(decision.route):
+        return
     where = f"the route {decision.route!r}" if decision.route else "models without a route"
-    return PermissionDenied(f"This key may not use {where}.", hint="Ask for a key whose routes include it.")
+    raise PermissionDenied(f"This key may not use {where}.", hint="Ask for a key whose routes include it.")
 
 
 def _nobody(passage: Passage) -> MosaicError:

@@ -76,7 +76,7 @@ class DoorRooms:
                 retry_after_s=1.0,
             )
         try:
-            entry = self.quotas.enter(call.payer, call.peek.n_bytes // _BYTES_PER_TOKEN, key=call.key)
+            entry = self.quotas.enter(call.payer, call.peek.input_tokens, key=call.key)
         except MosaicError as error:
             self.metrics.refusal(error.code)
             raise

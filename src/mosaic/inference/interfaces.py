@@ -19,6 +19,8 @@ class Peeked(Protocol):
         needs: capabilities without which no model can answer.
         session: what ties the requests of one conversation together.
         n_bytes: the size of the body.
+        input_tokens: about how many tokens it is.
+        most_input_tokens: more tokens than it can be.
         n: how many answers are asked for.
     """
 
@@ -34,6 +36,10 @@ class Peeked(Protocol):
     def session(self) -> str | None: ...  # noqa: D102
     @property
     def n_bytes(self) -> int: ...  # noqa: D102
+    @property
+    def input_tokens(self) -> int: ...  # noqa: D102
+    @property
+    def most_input_tokens(self) -> int: ...  # noqa: D102
     @property
     def n(self) -> int: ...  # noqa: D102
     @property

@@ -182,7 +182,7 @@ async def _relay(
 
 
 def _estimate(passage: Passage, output_tokens: int) -> Usage:
-    return Usage(passage.call.peek.n_bytes // _BYTES_PER_TOKEN, output_tokens)
+    return Usage(passage.call.peek.input_tokens, output_tokens)
 
 
 def _is_event_stream(response: UpstreamResponse) -> bool:

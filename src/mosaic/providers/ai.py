@@ -264,7 +264,7 @@ class Delta:
     Attributes:
         kind: what the piece belongs to. For `tool_call`, `text` is a piece of the arguments.
         index: which part of the answer, from 0, in order of first appearance.
-        id: the tool call's id, on the first piece of a `tool_call`.
+        id: the tool call's id, on the first piece of a `tool_call`; the thought's seal, on the last of a `reasoning`.
         name: the tool's name, on the first piece of a `tool_call`; that piece may have no text.
     """
 

@@ -64,7 +64,8 @@ def peek_chat(body: bytes) -> Peek:
         mask |= _TOOLS
     if _lists(get("audio")):
         mask |= _AUDIO
-    mask |= _media(_required(get("messages"), "messages"), _CHAT_MEDIA)
+    kinds, images, image_bytes = _media(_required(get("messages"), "messages"), _CHAT_MEDIA)
+    mask |= kinds
     n = get("n")
     return Peek(
         _model(found),
@@ -76,6 +77,8 @@ def peek_chat(body: bytes) -> Peek:
         len(body),
         (_number(n, "n") or 1) if n is not None else 1,
         _labels(get("metadata")),
+        images,
+        image_bytes,
     )
 
 
@@ -91,9 +94,10 @@ def peek_responses(body: bytes) -> Peek:
     mask = _STRUCTURED if form is not None and _FORMAT.search(form) else 0
     if _lists(get("tools")):
         mask |= _TOOLS
-    entered = get("input")
+    entered, images, image_bytes = get("input"), 0, 0
     if entered is not None:
-        mask |= _media(entered, _RESPONSES_MEDIA)
+        kinds, images, image_bytes = _media(entered, _RESPONSES_MEDIA)
+        mask |= kinds
     return Peek(
         _model(found),
         _flag(get("stream"), "stream"),
@@ -104,6 +108,8 @@ def peek_responses(body: bytes) -> Peek:
         len(body),
         1,
         _labels(get("metadata")),
+        images,
+        image_bytes,
     )
 
 
@@ -122,7 +128,8 @@ def peek_messages(body: bytes) -> Peek:
         mask = _STRUCTURED
     if _lists(get("tools")):
         mask |= _TOOLS
-    mask |= _media(_required(get("messages"), "messages"), _MESSAGES_MEDIA)
+    kinds, images, image_bytes = _media(_required(get("messages"), "messages"), _MESSAGES_MEDIA)
+    mask |= kinds
     labels = _labels(get("metadata"))
     user = labels.get("user_id") if labels else None
     return Peek(
@@ -135,6 +142,8 @@ def peek_messages(body: bytes) -> Peek:
         len(body),
         1,
         labels,
+        images,
+        image_bytes,
     )
 
 
@@ -232,21 +241,36 @@ def _whole(raw: msgspec.Raw, path: str) -> Any:
         raise invalid(path, "This is not valid JSON or UTF-8.") from None
 
 
-def _media(raw: msgspec.Raw, marks: re.Pattern[bytes]) -> int:
-    """Return the bits of the kinds of content in `raw`."""
+def _media(raw: msgspec.Raw, marks: re.Pattern[bytes]) -> tuple[int, int, int]:
+    """Return the bits of the kinds of content in `raw`, how many images there are, and their bytes in it."""
     if marks.search(raw) is None:
-        return 0
-    mask = 0
+        return 0, 0, 0
+    mask = images = size = 0
     waiting = [_whole(raw, "messages")]
     while waiting:
         value = waiting.pop()
         if isinstance(value, list):
             waiting += value
         elif isinstance(value, dict):
-            mask |= _MARKS.get(str(value.get("type")), 0)
+            bits = _MARKS.get(str(value.get("type")), 0)
+            mask |= bits
+            if bits == _VISION:
+                images += 1
+                size += _image_bytes(value)
             # Only where parts stand: a tool's arguments may look like one.
             waiting += [value[name] for name in ("content", "output") if name in value]
-    return mask
+    return mask, images, size
+
+
+def _image_bytes(part: dict[str, Any]) -> int:
+    """Return how many bytes of a part are the image itself; 0 for one that is named by its address."""
+    shown = part.get("image_url")
+    shown = shown.get("url") if isinstance(shown, dict) else shown
+    if shown is None and isinstance(source := part.get("source"), dict):
+        return (
+            len(data) if isinstance(data := source.get("data"), str) and source.get("type") == "base64" else 0
+        )
+    return len(shown) if isinstance(shown, str) and shown.startswith("data:image/") else 0
 
 
 def _session(user: str) -> str | None:

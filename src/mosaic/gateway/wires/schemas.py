@@ -10,6 +10,11 @@ from mosaic.providers import EmbeddingRequest, ModelRequest, Usage, Wire
 __all__ = ["Asked", "AskedEmbeddings", "ErrorReply", "Peek", "Scanned"]
 
 
+_BYTES_PER_TOKEN = 4
+_TOKENS_PER_IMAGE = 1_000
+_MOST_TOKENS_PER_IMAGE = 8_000
+
+
 class Peek(msgspec.Struct, frozen=True):
     """The few things of a request's body that decide where it goes, read without reading the conversation.
 
@@ -22,6 +27,8 @@ class Peek(msgspec.Struct, frozen=True):
         n_bytes: the size of the body.
         n: how many answers are asked for; each may take `max_tokens`.
         metadata: the client's own labels; values that are not text are left out.
+        images: how many pictures it holds or names.
+        image_bytes: the part of the body that is pictures; it says nothing about tokens.
     """
 
     model: str
@@ -33,6 +40,18 @@ class Peek(msgspec.Struct, frozen=True):
     n_bytes: int
     n: int = 1
     metadata: dict[str, str] = {}
+    images: int = 0
+    image_bytes: int = 0
+
+    @property
+    def input_tokens(self) -> int:
+        """About how many tokens it is."""
+        return (self.n_bytes - self.image_bytes) // _BYTES_PER_TOKEN + self.images * _TOKENS_PER_IMAGE
+
+    @property
+    def most_input_tokens(self) -> int:
+        """More tokens than it can be."""
+        return self.n_bytes - self.image_bytes + self.images * _MOST_TOKENS_PER_IMAGE
 
 
 @dataclass(frozen=True, slots=True)

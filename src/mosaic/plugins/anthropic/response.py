@@ -141,6 +141,8 @@ class Pieces:
             return self._begin(event["index"], event["content_block"])
         elif kind == "content_block_delta":
             return self._add_delta(event["index"], event["delta"])
+        elif kind == "content_block_stop":
+            return self._seal(event["index"])
         elif kind == "message_delta":
             self._message.update({key: value for key, value in event["delta"].items() if value is not None})
             self._usage.update(
@@ -181,6 +183,10 @@ class Pieces:
             return []
         block["id"] = self._ids.next(block.get("id"))
         return [Delta("tool_call", "", index, id=block["id"], name=self._names.ours(block["name"]))]
+
+    def _seal(self, index: int) -> list[Delta]:
+        signature = self._blocks.get(index, {}).get("signature")
+        return [Delta("reasoning", "", index, id=signature)] if signature else []
 
     def _argument(self, block: JsonObject, text: str, index: int) -> list[Delta]:
         if block["type"] != "tool_use":

@@ -78,10 +78,14 @@ def _parts(item: JsonObject, names: ToolNames) -> list[Part]:
         return [ToolCallPart(item.get("call_id") or "", names.ours(item["name"]), arguments)]
     if kind == "reasoning":
         shown = [piece.get("text") or "" for piece in (item.get("summary") or item.get("content") or ())]
-        encrypted = item.get("encrypted_content")
-        seal = sealed(SEAL, f"{item['id']}:{encrypted}") if encrypted else None
+        seal = _seal(item)
         return [ReasoningPart("\n\n".join(shown), signature=seal)] if seal or shown else []
     return []  # what the vendor's own tools leave behind; we offer none
+
+
+def _seal(item: JsonObject) -> str | None:
+    encrypted = item.get("encrypted_content")
+    return sealed(SEAL, f"{item['id']}:{encrypted}") if encrypted else None
 
 
 def _usage(shown: JsonObject | None) -> Usage | None:
@@ -126,6 +130,9 @@ class Events:
             item = event["item"]
             call_id = self._ids.next(item.get("call_id"))
             return [Delta("tool_call", "", index, id=call_id, name=self._names.ours(item["name"]))]
+        if kind == "response.output_item.done" and event["item"]["type"] == "reasoning":
+            seal = _seal(event["item"])
+            return [Delta("reasoning", "", index, id=seal)] if seal else []
         if kind == "error":
             self.error = event
         elif kind in _ENDS:
