@@ -36,6 +36,8 @@ _USUAL_LIMIT = 32
 _BYTES_PER_TOKEN = 6  # less than what a gateway may count for a body
 _MOST_PIECES = 24
 _PIECE_S = 0.002
+_LONG_PIECE_S = 0.15
+_LONG_START_S = 0.4
 _FLOOD = b"x" * 16_000
 LARGE_BYTES = 8_000_000
 GARBAGE = b"\x00\xff\x13 this is not HTTP \r\n\r\n" * 20
@@ -158,10 +160,13 @@ class Caller(asyncio.Protocol):
         self.upstream.note("B", self.number, self.name, asked.input_tokens, asked.output_tokens)
 
     async def stream(self, asked: "Asked", pieces: int) -> None:
+        if self.name.endswith("-long"):
+            pieces = _MOST_PIECES
+            await asyncio.sleep(_LONG_START_S)
         self.upstream.note("P", self.number, self.name, asked.input_tokens, 0)
         self.transport.write(STREAM_HEAD + chunk(asked.beginning()))
         for number in range(1, pieces + 1):
-            await asyncio.sleep(_PIECE_S)
+            await asyncio.sleep(_LONG_PIECE_S if self.name.endswith("-long") else _PIECE_S)
             self.upstream.note("P", self.number, self.name, asked.input_tokens, number)
             self.transport.write(chunk(asked.piece(number)))
 

@@ -1,7 +1,7 @@
-"""Changes a client's body for a provider of the same protocol: the model's name, a limit, a request for usage."""
+"""Changes a client's body for a provider of the same protocol: the model, a limit, usage, thoughts of others."""
 
 from mosaic.core.errors import MosaicError
-from mosaic.gateway.wires import WireCodec, ensure_usage, splice_model
+from mosaic.gateway.wires import WireCodec, ensure_usage, own_thoughts, splice_model
 from mosaic.providers import Wire, WireEndpoint
 
 __all__ = ["adapted", "stream_error"]
@@ -32,6 +32,7 @@ def adapted(
         max_tokens: a limit to write into a request that has none; None leaves it alone.
         stream: whether the answer is streamed.
     """
+    body = own_thoughts(body, wire)
     if model != asked:
         body = splice_model(body, model)
     if max_tokens is not None and wire in _LIMITS:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import msgspec
 
 from mosaic.core.errors import NotFound, PermissionDenied
+from mosaic.core.values import JsonObject
 from mosaic.gateway.callers import Caller
+from mosaic.gateway.wires import anthropic_model, anthropic_models, openai_model, openai_models
 
 __all__ = ["ROUTE", "ListedModel", "ModelListing"]
 

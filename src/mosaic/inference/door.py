@@ -13,7 +13,6 @@ from mosaic.routing import Decision, RouteRequest, Target
 
 __all__ = ["OPERATIONS", "ModelDoor"]
 
-_BYTES_PER_TOKEN = 4
 OPERATIONS = {
     "openai.chat": "chat",
     "openai.responses": "chat",

@@ -16,7 +16,6 @@ from mosaic.routing import Decision, LiveStats, Outcome, RoutePolicy, Router, Ta
 
 __all__ = ["DoorRooms", "DoorSettings"]
 
-_BYTES_PER_TOKEN = 4
 _MOST_KNOWN = 10_000
 
 

@@ -53,7 +53,17 @@ async def _switch(desk: Desk, agent: str, other: Upstream, turns: list[Turn]) ->
     own: Upstream = "anthropic" if agent == "claude" else "responses"
     first, second = desk.plays(own, *turns[::2]), desk.plays(other, *turns[1::2])
     finished = await desk.run(agent, "coder")
-    print([i for r in first.asked for i in r.json.get("input", []) if i.get("type")=="reasoning"], [p for r in first.asked+second.asked for m in r.json.get("messages", []) if isinstance(m["content"], list) for p in m["content"] if p["type"]=="thinking"])
+    print(
+        [i for r in first.asked for i in r.json.get("input", []) if i.get("type") == "reasoning"],
+        [
+            p
+            for r in first.asked + second.asked
+            for m in r.json.get("messages", [])
+            if isinstance(m["content"], list)
+            for p in m["content"]
+            if p["type"] == "thinking"
+        ],
+    )
     assert (finished.status, first.refused, second.refused) == (0, [], []), finished.text[-4000:]
     assert (len(first.asked), len(second.asked)) == (2, 2)
     assert len(tool_results(second.asked[-1])) == 3, "each knows what was done through the others"

@@ -1,6 +1,6 @@
 """The protocols that clients speak to the gateway, translated from and to our own words. Nothing here does I/O.
 
-`codec` gives what one wire offers; `splice_model` and `ensure_usage` change a body that passes through.
+`codec` gives what one wire offers; `splice_model`, `ensure_usage` and `own_thoughts` change a body that passes through.
 """
 
 from mosaic.gateway.wires.faults import anthropic_error, declined, openai_error
@@ -14,6 +14,7 @@ from mosaic.gateway.wires.model_list import (
 from mosaic.gateway.wires.registry import codec
 from mosaic.gateway.wires.schemas import Asked, AskedEmbeddings, ErrorReply, Peek, Scanned
 from mosaic.gateway.wires.splicing import ensure_usage, splice_model
+from mosaic.gateway.wires.thoughts import own_thoughts
 from mosaic.gateway.wires.watching import scan_usage
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "openai_error",
     "openai_model",
     "openai_models",
+    "own_thoughts",
     "scan_usage",
     "splice_model",
 ]

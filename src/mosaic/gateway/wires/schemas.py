@@ -11,6 +11,8 @@ __all__ = ["Asked", "AskedEmbeddings", "ErrorReply", "Peek", "Scanned"]
 
 
 _BYTES_PER_TOKEN = 4
+# Bytes are never fewer than tokens, so a body's size bounds what its text can cost; an image is bounded by the most that
+# vendors count for one, wherever it comes from.
 _TOKENS_PER_IMAGE = 1_000
 _MOST_TOKENS_PER_IMAGE = 8_000
 

@@ -1,13 +1,14 @@
 """Small changes to a body that passes through: another model's name, a request for usage."""
 
 import re
+from collections.abc import Mapping
 
 import msgspec
 
 from mosaic.gateway.wires.encoding import as_json
 from mosaic.gateway.wires.members import invalid, members
 
-__all__ = ["ensure_usage", "splice_model"]
+__all__ = ["ensure_usage", "replace_members", "splice_model"]
 
 _MODEL = re.compile(rb'"model"[ \t\n\r]*:[ \t\n\r]*("(?:[^"\\]|\\.)*")', re.DOTALL)
 # The beginning of every escape for a letter from a to o, with which a key could hide.
@@ -28,7 +29,7 @@ def splice_model(body: bytes, model: str) -> bytes:
             start, end = match.span(1)
             return body[:start] + written + body[end:]
     # A tool has an argument of that name, or more: only the top member counts.
-    return _replaced(body, "model", written)
+    return replace_members(body, {"model": written})
 
 
 def ensure_usage(body: bytes) -> tuple[bytes, bool]:
@@ -50,12 +51,19 @@ def ensure_usage(body: bytes) -> tuple[bytes, bool]:
         raise invalid("stream_options", "Expected an object.")
     if options and options.get("include_usage") is True:
         return body, False
-    return _replaced(body, "stream_options", as_json({**(options or {}), "include_usage": True})), True
+    written = as_json({**(options or {}), "include_usage": True})
+    return replace_members(body, {"stream_options": written}), True
 
 
-def _replaced(body: bytes, name: str, written: bytes) -> bytes:
+def replace_members(body: bytes, written: Mapping[str, bytes]) -> bytes:
+    """Return `body` with these top members, as they are written here, in place of its own.
+
+    Raises:
+        InvalidInput: if it has not all of them, or names a member twice.
+    """
     found: dict[str, bytes | msgspec.Raw] = {**members(body)}
-    if name not in found:
-        raise invalid(name, "This member is missing.")
-    found[name] = written
+    for name, value in written.items():
+        if name not in found:
+            raise invalid(name, "This member is missing.")
+        found[name] = value
     return b"{" + b",".join([as_json(key) + b":" + bytes(value) for key, value in found.items()]) + b"}"
