@@ -97,7 +97,7 @@ def body(text: str = "hello", **more: object) -> bytes:
     return json.dumps({"model": "gpt-6", "messages": [{"role": "user", "content": text}], **more}).encode()
 
 
-@pytest.mark.requirement("ORC-16", "ORC-17", "ORC-18", "ORC-19", "ORC-20", "ENT-24", "X-07")
+@pytest.mark.requirement("ORC-16", "ORC-17", "ORC-18", "ORC-19", "ORC-20", "ENT-24")
 async def test_an_answer_is_looked_for_in_memory_then_redis_then_the_object_store(
     settings: CacheSettings, redis_server: RedisServer, vendor: Vendor
 ) -> None:
@@ -209,7 +209,7 @@ async def embed(texts):
     return [[float(text.lower().count(word)) for word in WORDS] for text in texts]
 
 
-@pytest.mark.requirement("ORC-24", "X-40")
+@pytest.mark.requirement("ORC-24")
 async def test_similar_questions_share_an_answer_only_where_allowed_within_a_tenant_and_without_tools(
     vendor: Vendor,
 ) -> None:
@@ -301,7 +301,7 @@ async def test_requests_made_within_a_moment_travel_in_one_call(vendor: Vendor) 
     assert vendor.endpoint.last.json["input"] == ["x" * number for number in range(20)]
 
 
-@pytest.mark.requirement("STK-42", "X-07")
+@pytest.mark.requirement("STK-42")
 async def test_the_edge_may_keep_public_content_and_never_an_answer() -> None:
     headers = dict(edge_headers(EdgePolicy(edge_s=600, tags=("docs",))))
     assert b"public" in headers[b"cache-control"]

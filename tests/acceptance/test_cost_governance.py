@@ -126,7 +126,6 @@ async def test_what_runs_cost_is_reported_by_project_agent_model_and_day_and_bil
         assert forecast["expected_usd"] >= forecast["spent_usd"] == called["usd"]
 
 
-@pytest.mark.requirement("X-18")
 async def test_no_verb_reaches_into_another_tenant(installation: Installation) -> None:
     async with installation.open() as desk:
         door, ctx = desk.application.door_operations, desk.ctx

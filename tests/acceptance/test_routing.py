@@ -160,7 +160,7 @@ def test_the_nearest_region_within_the_latency_that_is_allowed() -> None:
         made.order("", kind="knowledge", region="asia")
 
 
-@pytest.mark.requirement("ORC-32", "X-25")
+@pytest.mark.requirement("ORC-32")
 def test_cost_speed_quality_and_place_are_weighed_after_the_constraints_and_shown() -> None:
     routes = """
     routes: {r: {targets: ["*"], strategy: score, prefer: {cost: 1, latency: 1, quality: 5, locality: 0.2}}}
@@ -177,7 +177,7 @@ def test_cost_speed_quality_and_place_are_weighed_after_the_constraints_and_show
     assert {entry.constraint for entry in decision.rejected} == {"compliance"}
 
 
-@pytest.mark.requirement("ORC-33", "X-23")
+@pytest.mark.requirement("ORC-33")
 def test_all_certificates_that_a_request_needs_are_needed_together() -> None:
     made = office()
     assert made.order("models", compliance=["gdpr"], input_tokens=1000) == ["openai-eu:gpt", "azure-eu:gpt"]
@@ -185,7 +185,7 @@ def test_all_certificates_that_a_request_needs_are_needed_together() -> None:
     assert made.order("models", compliance=["gdpr", "hipaa", "soc2"]) == ["azure-eu:gpt"]
 
 
-@pytest.mark.requirement("ORC-34", "X-22")
+@pytest.mark.requirement("ORC-34")
 def test_strict_privacy_goes_before_everything_even_vision() -> None:
     made = office()
     assert made.order("models", privacy="strict") == ["ollama:qwen"]

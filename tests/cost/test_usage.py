@@ -84,7 +84,6 @@ async def test_usage_is_filtered_and_bounded_in_time(reports: UsageReports, ctx:
     assert old.nanos == 7_777
 
 
-@pytest.mark.requirement("X-18")
 @pytest.mark.usefixtures("calls")
 async def test_no_filter_reaches_into_another_tenant(
     reports: UsageReports, ctx: Context, other: Context

@@ -17,7 +17,7 @@ _MIN_SECRET_LENGTH = 8
 _SHAPES = re.compile(
     # Not inside a word: "task-fix-the-failing-login-test" is no key. (Looking back after the letters, not before
     # them, keeps the search fast.)
-    r"sk-(?<![A-Za-z0-9]sk-)(?:ant-[\w-]{16,}|[\w-]{20,})|gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
+    r"sk-(?<![A-Za-z0-9]sk-)(?:ant-[\w-]{16,}|[\w-]{20,})|mk-(?<![A-Za-z0-9]mk-)[\w-]{40,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
     r"|xox[abpr]-[\w-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}"
     r"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
