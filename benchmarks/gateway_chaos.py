@@ -190,13 +190,12 @@ class Run:
             "quota", 60, keys=("quota",), kinds=[k for k in _WHOLE if k["stream"]], aborts=60, connections=6
         )
         endless = asyncio.create_task(hardships.endless_stream(site, fleet, found))
-        slow = asyncio.create_task(hardships.slow_heads(site, found))
         await hardships.quota_comes_back(site, fleet, found)
         await hardships.body_too_large(site, found)
-        await asyncio.gather(endless, slow)
+        await hardships.header_flood(site, found)
+        await endless
         await hardships.stalled_clients(site, fleet, found)
         await hardships.unread_answers(site, fleet, found)
-        await hardships.header_flood(site, found)
         await hardships.large_bodies(site, found)
         await self.nothing_open("the hardships")
 
@@ -250,8 +249,11 @@ async def main(options: argparse.Namespace) -> int:
         await site.make_keys()
         async with Fleet.open(ports, folder, seed=options.seed) as fleet, site.up(folder / "mosaic.log"):
             run = Run(options, folder, site, fleet)
+            slow = asyncio.create_task(hardships.slow_heads(site, run.found))
             for phase in (run.storm, run.blackout, run.budget, run.hardships, run.stop):
                 note(f"{phase.__name__} ({time.monotonic() - began:.0f} s, {site.memory_mb:.0f} MB)")
+                if phase == run.hardships:
+                    await slow
                 await phase()
         run.compare()
         if run.found.problems:

@@ -144,33 +144,30 @@ def check_budgets(site: Site, plan: Plan, records: Records, found: Findings) -> 
 
 def check_ledger(site: Site, calls: Sequence[Call], records: Records, found: Findings) -> None:
     """Every call is in the ledger once, and what was answered costs to the nano what the endpoint counted."""
-    query = (
-        "SELECT call_key, provider, nanos, estimated, outcome, input_tokens, output_tokens FROM model_call"
-    )
-    rows = {str(row[0]): row[1:] for row in site.rows(query)}
-    missing, differs, guessed, compared = [], [], [], 0
-    for call in calls:
-        if not call.request_id:
-            continue
-        row = rows.get(call.request_id)
-        if row is None:
-            if call.name in records.by_id:  # what routing refuses was never a call
-                missing.append(call)
-            continue
-        if call.end != "whole":
-            continue
-        provider, nanos, estimated = str(row[0]), row[1], bool(row[2])
-        theirs = [s for s in records.by_id.get(call.name, ()) if s.provider == provider and s.answered]
-        compared += 1
-        if estimated:
-            guessed.append((call, row))
-        elif int(nanos) not in {sending.nanos for sending in theirs}:
-            differs.append((call, row, [(s.billed, s.nanos) for s in theirs]))
+    query = "SELECT call_key, provider, nanos, estimated FROM model_call"
+    rows = {
+        str(key): (str(provider), nanos, estimated) for key, provider, nanos, estimated in site.rows(query)
+    }
+    known = [(call, rows.get(call.request_id)) for call in calls if call.request_id]
+    # What routing refuses was never a call.
+    missing = [call for call, row in known if row is None and call.name in records.by_id]
+    answered = [(call, row) for call, row in known if row is not None and call.end == "whole"]
+    guessed = [(call, row) for call, row in answered if row[2]]
+    differs = [
+        (call, row)
+        for call, row in answered
+        if not row[2] and int(row[1]) not in _counted(records.by_id.get(call.name, ()), row[0])
+    ]
     found.show("ledger rows", len(rows))
-    found.show("answers whose cost was compared with the endpoint's count", compared)
+    found.show("answers whose cost was compared with the endpoint's count", len(answered))
     if missing:
         found.wrong(f"{len(missing)} calls are not in the ledger", missing)
     if differs:
         found.wrong(f"{len(differs)} answers cost something else than their endpoint counted", differs)
     if guessed:
         found.wrong(f"{len(guessed)} whole answers were estimated", guessed)
+
+
+def _counted(sendings: Sequence[Sending], provider: str) -> set[int]:
+    """What an endpoint counted for a call that it answered."""
+    return {sending.nanos for sending in sendings if sending.provider == provider and sending.answered}

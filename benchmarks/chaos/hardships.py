@@ -25,7 +25,7 @@ __all__ = [
 
 _WAIT_S = 15.0
 _STALLED = 24
-_STALLED_MB = 2.0
+_STALLED_MB = 3.0
 _FLOOD_MB = 64
 _FLOOD_TAKEN_MB = 4.0
 _LARGE_MB = 30
@@ -199,7 +199,7 @@ async def slow_heads(site: Site, found: Findings) -> None:
     writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n")
     began = time.monotonic()
     try:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(60):
             await reader.read(-1)
         found.show(
             "a client that never ends its headers is sent away after, s", f"{time.monotonic() - began:.1f}"
@@ -211,12 +211,13 @@ async def slow_heads(site: Site, found: Findings) -> None:
 
 async def large_bodies(site: Site, found: Findings) -> None:
     """Requests of 30 MB pass, and leave nothing behind."""
-    before = site.memory_mb
     picture = {
         "type": "image_url",
         "image_url": {"url": "data:image/png;base64," + "A" * (_LARGE_MB * 1_000_000)},
     }
     data = request(site, "only-beta", content=[{"type": "text", "text": "id=large;"}, picture])
+    await asyncio.gather(*(asked(site, data, wait_s=60) for _ in range(4)))
+    before = site.memory_mb  # what the process keeps to use it again does not count
     answers = await asyncio.gather(*(asked(site, data, wait_s=60) for _ in range(4)))
     statuses = sorted(status for status, _ in answers)
     after = site.memory_mb

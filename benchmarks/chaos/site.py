@@ -100,6 +100,7 @@ class Site:
         routes["claude"] = {"targets": [first], "fallback": others}
         for provider in PROVIDERS:
             routes[f"only-{provider}"] = {"targets": [target(provider)]}
+        routes["patient"] = {"targets": [target("beta")], "timeouts": {"first_byte": 15, "total": 30}}
         (self.home / "routes.yaml").write_text(json.dumps({"routes": routes}))
 
     async def make_keys(self) -> None:

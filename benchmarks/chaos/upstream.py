@@ -81,7 +81,9 @@ class Caller(asyncio.Protocol):
 
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
-        self.got = b""
+        self.got = bytearray()
+        self.head = b""
+        self.missing = 0  # bytes of the request that comes, head included; 0 before they are known
         self.number = 0
         self.name = ""
         self.task: asyncio.Task[None] | None = None
@@ -109,20 +111,26 @@ class Caller(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.got += data
-        head, mark, body = self.got.partition(b"\r\n\r\n")
-        if not mark:
+        if not self.missing:
+            end = self.got.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            head = self.head = bytes(self.got[:end])
+            at = head.lower().find(b"content-length:")
+            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+            self.missing = end + 4 + length
+        if len(self.got) < self.missing:
             return
-        at = head.lower().find(b"content-length:")
-        length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-        if len(body) < length:
-            return
-        self.got = body[length:]
+        whole, head = self.missing, self.head
+        self.missing = 0
+        body = bytes(self.got[len(head) + 4 : whole])
+        del self.got[:whole]
         upstream = self.upstream
         upstream.count += 1
         found = _ID.search(body)
         self.number, self.name = upstream.count, found[1].decode() if found else "-"
         upstream.note("R", self.number, self.name, time.monotonic())
-        asked = Asked(head, body[:length])
+        asked = Asked(head, body)
         asked.models = head.startswith(b"GET")
         self.task = asyncio.get_running_loop().create_task(self.answer(asked, upstream.mode.of_request()))
 

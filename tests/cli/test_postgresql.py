@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.site import command, database, write_workflow
+from tests.app.site import command, database, script, write_workflow
 from tests.cli.process import start
 from tests.cli.test_up import address_of, get
 
@@ -75,6 +75,44 @@ async def test_a_second_node_takes_over_what_a_dead_one_left(
             assert json.loads(out.splitlines()[-1])["outputs"] == {"log": "one\n"}
             second.send(signal.SIGTERM)
             assert (await second.ended())[0] == 0
+
+
+LONG = """
+agents: {writer: {model: ["scripted:script.yaml"], instructions: Write.}}
+do:
+  - long: {agent: writer, with: go}
+  - pause: {listen: {signal: go}}
+  - last: {agent: writer, with: "${long}"}
+outputs: {length: "${size(last)}"}
+"""
+
+
+async def test_a_node_with_a_folder_of_its_own_takes_over_what_another_left(
+    home: Path, tmp_path: Path, env: dict[str, str]
+) -> None:
+    """Definition, script, conversation and a result too large for the journal: all of it comes from the database."""
+    turns = [{"text": "x" * 50_000}]
+    flow = str(write_workflow(tmp_path / "long", LONG, script__yaml=script({"writer": [{"turns": turns}]})))
+    elsewhere = tmp_path / "elsewhere"
+    status, _, err = await command("init", str(elsewhere.parent / "other"), home=elsewhere, env=env)
+    assert status == 0, err
+    async with start("up", "--port", "0", "--no-example", home=home, env=env) as first:
+        await address_of(first)
+        status, out, err = await command("run", flow, "--detach", "--json", home=home, env=env)
+        assert status == 0, err
+        run_id = json.loads(out)["run_id"]
+        async with start("runs", "watch", run_id, "--json", home=home, env=env) as watcher:
+            await watcher.event("step.started", "pause")
+        async with start("up", "--port", "0", "--no-example", home=elsewhere, env=env) as second:
+            await address_of(second)
+            first.send(signal.SIGKILL)
+            await first.ended()
+            assert (await command("runs", "signal", run_id, "go", home=elsewhere, env=env))[0] == 0
+            status, out, err = await command("runs", "watch", run_id, "--json", home=elsewhere, env=env)
+            assert status == 0, err
+            assert json.loads(out.splitlines()[-1])["outputs"] == {"length": 50_000}
+            assert not (home / "blobs").exists()
+            assert not (elsewhere / "blobs").exists()
 
 
 async def test_a_database_that_is_not_there_is_said_without_its_password(home: Path, paused: str) -> None:

@@ -16,6 +16,7 @@ from mosaic.app.home import make_home
 from mosaic.app.settings import load_settings
 from mosaic.core.context import Actor, Context
 from mosaic.core.values import JsonObject
+from mosaic.observability import Telemetry
 from mosaic.providers.testing.endpoint import Endpoint, Reply, event_reply, json_reply, running_endpoint
 from mosaic.security import NewKey
 from tests.app.site import WAIT_S, serving
@@ -207,7 +208,9 @@ def message_stream(*texts: str, then: Any = "end") -> Reply:
 
 
 @asynccontextmanager
-async def open_gateway(home: Path, url: str, **settings: Any) -> AsyncIterator[GatewaySite]:
+async def open_gateway(
+    home: Path, url: str, *, telemetry: Telemetry | None = None, **settings: Any
+) -> AsyncIterator[GatewaySite]:
     """Open an installation that answers on `/v1`, with both vendors scripted."""
     async with AsyncExitStack() as stack:
         openai = await stack.enter_async_context(running_endpoint())
@@ -220,7 +223,7 @@ async def open_gateway(home: Path, url: str, **settings: Any) -> AsyncIterator[G
         overrides["providers"] = providers | settings.get("providers", {})
         loaded = load_settings(home, environ={"MOSAIC_DATABASE_URL": url}, overrides=overrides)
         make_home(home)
-        application = Application(loaded, environ=environ)
+        application = Application(loaded, environ=environ, telemetry=telemetry)
         stack.push_async_callback(application.close)
         await application.open(execute=False, address=None)
         await application.model.start()

@@ -158,7 +158,9 @@ async def test_thoughts_come_before_the_text(endpoint, vendor, streamed):
     seal = {"anthropic": "sealed", "responses": "openai:rs_1:sealed"}.get(vendor)
     assert response.message.parts == (ReasoningPart("Hm.", signature=seal), TextPart("So."))
     if streamed:
-        assert [(delta.kind, delta.index) for delta in deltas] == [("reasoning", 0), ("text", 1)]
+        thought = [("reasoning", "Hm.", 0, None)] + ([("reasoning", "", 0, seal)] if seal else [])
+        told = [(delta.kind, delta.text, delta.index, delta.id) for delta in deltas]
+        assert told == [*thought, ("text", "So.", 1, None)]
 
 
 @every_vendor

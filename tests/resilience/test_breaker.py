@@ -187,3 +187,30 @@ def test_it_can_be_shown(clock):
     assert shown["state"] == "open"
     assert shown["retry_in_s"] == 3.0
     assert shown["opened"] == 1
+
+
+def test_a_call_that_has_nowhere_else_to_go_is_let_through_and_brings_it_back(clock):
+    breaker = broken(clock, ramp=3)
+    breaker.admit_anyway()
+    breaker.end(True)
+    assert run(breaker, "...") == "..."
+    assert breaker.state == "closed"
+
+
+def test_such_a_call_that_fails_leaves_it_open_no_longer_than_before(clock):
+    breaker = broken(clock)
+    until = breaker.retry_at
+    breaker.admit_anyway()
+    breaker.end(False)
+    assert breaker.is_open()
+    assert breaker.retry_at == until
+
+
+def test_such_a_call_counts_as_an_attempt_when_it_is_half_open(clock):
+    breaker = broken(clock, ramp=2)
+    clock.forward(6)
+    assert breaker.admit()
+    breaker.admit_anyway()
+    breaker.end(True)
+    breaker.end(True)
+    assert breaker.state == "closed"

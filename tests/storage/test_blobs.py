@@ -3,20 +3,51 @@
 import asyncio
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select, update
 
 from mosaic.core.errors import Damaged, InvalidInput, NotFound, Unavailable
 from mosaic.core.values import content_hash
-from mosaic.storage import BlobStore, FileBlobs, MemoryBlobs
+from mosaic.storage import (
+    BlobStore,
+    Database,
+    DatabaseBlobs,
+    FileBlobs,
+    MemoryBlobs,
+    StorageSettings,
+    open_blobs,
+)
+from mosaic.storage.models import blob
+from tests.conftest import _postgres_copy
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["files", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
-    return FileBlobs(tmp_path / "blobs") if request.param == "files" else MemoryBlobs()
+@pytest.fixture
+async def shared(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    """A database on PostgreSQL."""
+    with _postgres_copy(request, "mosaic_template") as url:
+        database = Database(StorageSettings(url, tmp_path / "data"))
+        yield database
+        await database.close()
+
+
+@pytest.fixture(params=["files", "memory", "postgresql"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BlobStore]:
+    if request.param == "files":
+        yield FileBlobs(tmp_path / "blobs")
+    elif request.param == "memory":
+        yield MemoryBlobs()
+    else:
+        with _postgres_copy(request, "mosaic_template") as url:
+            database = Database(StorageSettings(url, tmp_path / "data"))
+            store = open_blobs(database, tmp_path / "blobs")
+            yield store
+            await store.close()
+            await database.close()
 
 
 def files_in(directory: Path) -> list[Path]:
@@ -103,3 +134,57 @@ except StorageFull as error:
     )
     assert done.stdout == "storage_full\n"
     assert files_in(tmp_path) == []
+
+
+async def test_what_one_node_puts_another_with_a_folder_of_its_own_gets(
+    shared: Database, tmp_path: Path
+) -> None:
+    one, other = open_blobs(shared, tmp_path / "one"), open_blobs(shared, tmp_path / "other")
+    digests = await asyncio.gather(*(store.put(bytes(range(256)) * 4000) for store in (one, other)))
+    assert digests[0] == digests[1]
+    assert await other.get(digests[0]) == bytes(range(256)) * 4000
+    assert not files_in(tmp_path)
+    await one.close()
+    assert await one.exists(digests[0])  # closing is no end
+    await one.close()
+    await other.close()
+
+
+async def test_a_blob_that_an_earlier_version_kept_in_a_file_is_still_found(
+    shared: Database, tmp_path: Path
+) -> None:
+    digest = await FileBlobs(tmp_path / "blobs").put(b"from before")
+    store = open_blobs(shared, tmp_path / "blobs")
+    assert await store.exists(digest)
+    assert await store.get(digest) == b"from before"
+    await store.close()
+
+
+async def test_a_blob_can_be_put_while_the_caller_has_an_open_transaction(
+    shared: Database, tmp_path: Path
+) -> None:
+    store = open_blobs(shared, tmp_path / "blobs")
+    async with shared.transaction() as tx:
+        digest = await store.put(b"inside")
+        assert await tx.scalar(select(func.count()).select_from(blob)) == 1
+    assert await store.get(digest) == b"inside"
+    await store.close()
+
+
+async def test_a_damaged_row_is_not_given_out(shared: Database, tmp_path: Path) -> None:
+    store = open_blobs(shared, tmp_path / "blobs")
+    digest = await store.put(b"as it was")
+    async with shared.transaction() as tx:
+        await tx.execute(update(blob).values(data=b"as it is"))
+    with pytest.raises(Damaged):
+        await store.get(digest)
+    await store.close()
+
+
+async def test_a_server_that_is_away_is_unavailable(tmp_path: Path) -> None:
+    database = Database(StorageSettings("postgresql://nobody@127.0.0.1:1/none", tmp_path / "data"))
+    store = DatabaseBlobs(database)
+    with pytest.raises(Unavailable):
+        await store.put(b"x")
+    await store.close()
+    await database.close()

@@ -351,20 +351,6 @@ async def test_an_agent_works_with_tools_and_gives_a_value_that_fits(bench: Benc
     assert [event.path for event in called] == ["plan", "plan"]
 
 
-async def test_a_step_says_for_which_kind_of_task_an_agent_chooses_its_model(bench: Bench) -> None:
-    other = SCRIPT.replace("You said", "In review you said")
-    models = "{default: ['scripted:script.yaml'], review: ['scripted:review.yaml']}"
-    text = f"""
-agents: {{talker: {{model: {models}, instructions: Talk.}}}}
-do:
-  - plain: {{agent: talker, with: hello}}
-  - reviewed: {{agent: talker, with: hello, task_kind: review}}
-outputs: {{plain: "${{plain}}", reviewed: "${{reviewed}}"}}
-"""
-    outputs = await bench.run(bench.define(text, script__yaml=SCRIPT, review__yaml=other))
-    assert outputs == {"plain": "You said: hello", "reviewed": "In review you said: hello"}
-
-
 async def test_an_agent_without_a_prompt_gets_what_came_before(bench: Bench) -> None:
     outputs = await bench.run(
         agents(bench, "do: [{a: {set: the text before}}, {b: {agent: talker}}]\noutputs: {b: '${b}'}")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from mosaic import __version__
 from mosaic.agents import AgentRegistry, AgentRunner, Conversations
 from mosaic.app.door import Door
 from mosaic.app.door_operations import DoorOperations
@@ -31,14 +32,14 @@ from mosaic.cost import Cost
 from mosaic.engine import Engine
 from mosaic.events import Journal, open_bus
 from mosaic.inference import Inference
-from mosaic.observability import configure_logging, get_logger
+from mosaic.observability import Telemetry, configure_logging, get_logger, open_telemetry
 from mosaic.runs.artifacts import Artifacts
 from mosaic.runs.children import ChildRuns
 from mosaic.runs.definitions import Definitions
 from mosaic.runs.ending import Closer
 from mosaic.runs.handler import RunHandler
 from mosaic.runs.service import HANDLER, RunService
-from mosaic.storage import Database, DataLock, FileBlobs
+from mosaic.storage import Database, DataLock, open_blobs
 from mosaic.tools import Approvals, ToolDoor
 from mosaic.workflows import AgentHandler, Services, WorkflowHandler
 from mosaic.workflows.interfaces import EnvironmentSecrets
@@ -54,7 +55,13 @@ _RECONCILE_S = 30.0
 class Application:
     """One process's view of an installation. `open` it, use its rooms through `operations`, `close` it."""
 
-    def __init__(self, settings: Settings, *, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        environ: Mapping[str, str] | None = None,
+        telemetry: Telemetry | None = None,
+    ) -> None:
         self.settings = settings
         self._environ = os.environ if environ is None else environ
         self.address: str | None = None
@@ -66,7 +73,7 @@ class Application:
             self.redactor.add(password)
         self.database = Database(make_storage(settings))
         self.bus = open_bus(self.database)
-        self.blobs = FileBlobs(home / "blobs")
+        self.blobs = open_blobs(self.database, home / "blobs")
         self.journal = Journal(self.database, self.bus, redactor=self.redactor, blobs=self.blobs)
         self.lock = DataLock(home) if self.database.dialect == "sqlite" else None
         self.engine = Engine(
@@ -77,6 +84,7 @@ class Application:
             lock=self.lock,
             redactor=self.redactor,
         )
+        self.telemetry = telemetry or open_telemetry(self._environ, version=__version__)
         self._build_models(environ)
         self.agents = AgentRegistry(self.database, self.journal)
         self.conversations = Conversations(self.database, self.journal, self.blobs, redactor=self.redactor)
@@ -100,9 +108,15 @@ class Application:
             cost=self.cost,
             redactor=self.redactor,
             environ=self._environ,
+            telemetry=self.telemetry,
+            blobs=self.blobs,
         )
         self.inference = Inference(
-            self.providers, self.cost, make_inference(settings), traffic=self.model.traffic
+            self.providers,
+            self.cost,
+            make_inference(settings),
+            traffic=self.model.traffic,
+            telemetry=self.telemetry,
         )
 
     def _build_operations(self) -> None:
@@ -248,8 +262,10 @@ class Application:
         steps: list[Callable[[], Any]] = [
             self.tools.close,
             self.model.close,
+            self._close_telemetry,
             self.providers.close,
             self.bus.close,
+            self.blobs.close,
             self.database.close,
         ]
         if self._executes:
@@ -263,6 +279,10 @@ class Application:
                 _log.exception("closing failed", exc_info=error)
         if self.lock is not None:
             self.lock.release()
+
+    async def _close_telemetry(self) -> None:
+        if self.telemetry is not None:
+            await asyncio.to_thread(self.telemetry.close)
 
 
 def build(settings: Settings) -> Application:

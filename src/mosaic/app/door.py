@@ -27,8 +27,8 @@ from mosaic.cost import (
     Quotas,
 )
 from mosaic.events import Bus, Journal
-from mosaic.inference import DoorMetrics, DoorRooms, DoorSettings, Guards, ModelDoor, Traffic
-from mosaic.observability import get_logger
+from mosaic.inference import Captures, DoorMetrics, DoorRooms, DoorSettings, Guards, ModelDoor, Traffic
+from mosaic.observability import Telemetry, get_logger
 from mosaic.providers import ProviderHealth, ProviderRegistry
 from mosaic.providers.health import HealthMonitor
 from mosaic.providers.upstream import UpstreamPool, UpstreamTimeouts
@@ -36,7 +36,7 @@ from mosaic.resilience import RetryBudget
 from mosaic.routing import LiveStats, Router, RoutingSettings
 from mosaic.routing.files import ROUTES_NAMES, read_routes
 from mosaic.security import Keys
-from mosaic.storage import Database
+from mosaic.storage import BlobStore, Database
 
 __all__ = ["Door"]
 
@@ -67,6 +67,8 @@ class Door:
         cost: Cost,
         redactor: Redactor,
         environ: Mapping[str, str],
+        telemetry: Telemetry | None = None,
+        blobs: BlobStore | None = None,
     ) -> None:
         self._home = settings.home
         self._providers = providers
@@ -106,6 +108,8 @@ class Door:
                 metrics=self.metrics,
                 retries=RetryBudget(),
                 redactor=redactor,
+                telemetry=telemetry,
+                captures=_captures(settings.gateway, blobs, redactor),
                 settings=_door_settings(settings.gateway, settings.inference.max_output_tokens),
             )
         )
@@ -214,6 +218,12 @@ def _door_settings(section: GatewaySection, max_output_tokens: int) -> DoorSetti
             total_s=section.total_s,
         ),
     )
+
+
+def _captures(section: GatewaySection, blobs: BlobStore | None, redactor: Redactor) -> Captures | None:
+    if section.capture == "off" or blobs is None:
+        return None
+    return Captures(blobs, redactor, section.capture, max_bytes=section.capture_max_bytes)
 
 
 def _cache_settings(section: CacheSection, environ: Mapping[str, str]) -> CacheSettings:

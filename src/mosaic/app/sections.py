@@ -130,6 +130,12 @@ class GatewaySection(Section):
     health_check_s: float = Field(
         30.0, ge=0, le=86_400, description="How often providers are asked; 0 never."
     )
+    capture: Literal["off", "errors", "all"] = Field(
+        "off", description="Which calls' requests and answers are kept, with secrets masked."
+    )
+    capture_max_bytes: int = Field(
+        100_000, ge=1_000, le=10_000_000, description="Kept of a request, and of an answer."
+    )
     connect_s: Seconds = 10.0
     first_byte_s: Seconds = 300.0
     idle_s: Seconds = 120.0

@@ -109,7 +109,9 @@ class Gateway:
             visit.deadline = monotonic() + settings.body_timeout_s
             body = await read_body(headers, visit.receive, limit_bytes=settings.max_body_bytes)
             visit.deadline, visit.body_read = 0.0, True
-            answer = await self._door.open(_call(wire, caller, body, request_id, headers))
+            answer = await self._door.open(
+                _call(wire, caller, body, request_id, headers, traced=self._door.is_traced)
+            )
         except MosaicError as error:
             await _refuse(wire, error, request_id, send)
         except (ClientLeft, asyncio.CancelledError):
@@ -167,7 +169,9 @@ class Gateway:
         await send({"type": "http.response.body", "body": body})
 
 
-def _call(wire: WireCodec, caller: Caller, body: bytes, request_id: str, headers: Headers) -> DoorCall:
+def _call(
+    wire: WireCodec, caller: Caller, body: bytes, request_id: str, headers: Headers, *, traced: bool
+) -> DoorCall:
     peek = wire.peek(body)
     if not caller.may_use(peek.model, OPERATIONS[wire.name]):
         raise PermissionDenied(
@@ -184,6 +188,7 @@ def _call(wire: WireCodec, caller: Caller, body: bytes, request_id: str, headers
         adapt=adapted,
         broken=partial(stream_error, wire),
         session=_session(headers) or peek.session,
+        traceparent=_traceparent(headers) if traced else None,
         onward=tuple([shown for shown in headers if shown[0] in _ONWARD]),
     )
 
@@ -193,6 +198,11 @@ def _session(headers: Headers) -> str | None:
         if name in _SESSION_HEADERS:
             return value.decode("latin-1")
     return None
+
+
+def _traceparent(headers: Headers) -> str | None:
+    found = header(headers, b"traceparent")
+    return found.decode("latin-1") if found is not None else None
 
 
 def _mistake(request_id: str) -> MosaicError:

@@ -23,7 +23,7 @@ class ConnectionBounds:
     """
 
     head_bytes: int = 64 * 1024
-    head_s: float = 30.0
+    head_s: float = 15.0
     unread_s: float = 60.0
     look_s: float = 2.0
 

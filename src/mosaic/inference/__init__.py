@@ -1,5 +1,6 @@
 """The model door: choose a model, keep the budget, call, record."""
 
+from mosaic.inference.capture import Captures
 from mosaic.inference.door import OPERATIONS, ModelDoor
 from mosaic.inference.door_call import Answer, DoorCall
 from mosaic.inference.door_rooms import DoorRooms, DoorSettings
@@ -13,6 +14,7 @@ from mosaic.inference.traffic import Traffic
 __all__ = [
     "OPERATIONS",
     "Answer",
+    "Captures",
     "DoorCall",
     "DoorMetrics",
     "DoorRooms",

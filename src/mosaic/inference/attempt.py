@@ -48,6 +48,11 @@ class Attempt:
         self.headers: list[tuple[bytes, bytes]] | None = None
         self.summary: JsonObject = {"target": target.id}
 
+    @property
+    def started(self) -> float:
+        """When it was sent, on the monotonic clock; 0.0 before that."""
+        return self._started
+
     async def begin(self) -> None:
         """Set aside the most that the target can cost.
 

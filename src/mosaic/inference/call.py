@@ -18,7 +18,9 @@ from mosaic.cost import Cost, ModelCall, Reservation
 from mosaic.engine import EffectCall, Outcome
 from mosaic.events import NewEvent
 from mosaic.inference.settings import InferenceSettings
-from mosaic.inference.traffic import Traffic
+from mosaic.inference.tracing import usage_attributes
+from mosaic.inference.traffic import Observation, Traffic
+from mosaic.observability import AttemptTrace, CallTrace
 from mosaic.providers import (
     AiProvider,
     Delta,
@@ -69,8 +71,10 @@ class ModelAttempt:
         settings: InferenceSettings,
         on_delta: Callable[[Delta], None] | None,
         traffic: Traffic | None = None,
+        trace: CallTrace | None = None,
     ) -> None:
         self._traffic = traffic
+        self._trace = trace
         self._site = site
         self._provider = provider
         self._registry = registry
@@ -107,24 +111,36 @@ class ModelAttempt:
         try:
             response = await self._send(provider, call.idempotency_key)
         except MosaicError as error:
-            if seen is not None:
-                seen.end(error)
+            self._seen(seen, error)
             await self._unanswered(error, able, reservation)
             raise
         except asyncio.CancelledError:
-            if seen is not None:
-                seen.end(left=True)
+            self._seen(seen, left=True)
             if able.idempotent or able.local:
                 self._cost.release_soon(reservation)
             raise
-        if seen is not None:
-            seen.end()
+        self._seen(seen)
         entry = self._entry(response, able)
+        if self._trace is not None:
+            self._trace.attributes |= _attributes(self._provider, self._request, response, self._site.agent)
+            self._trace.attributes["mosaic.cost.usd"] = entry.money and float(entry.money.as_usd)
         return Outcome(
             response.to_json(),
             events=(*self._repetition(), NewEvent("model.called", self._called(response, entry.money))),
             writes=self._cost.settle(self._site.ctx, reservation, entry),
         )
+
+    def _seen(
+        self, seen: Observation | None, error: MosaicError | None = None, *, left: bool = False
+    ) -> None:
+        """Tell breakers and observers how the attempt ended."""
+        if seen is not None:
+            seen.end(error, left=left)
+        if self._trace is not None:
+            code = "cancelled" if left else error.code if error is not None else None
+            taken_s = monotonic() - self._started
+            attempt = AttemptTrace(self._provider, self._request.model, self._started, taken_s, error=code)
+            self._trace.attempts.append(attempt)
 
     def failure_events(self, error: MosaicError) -> tuple[NewEvent, ...]:
         """Return what to journal with an error."""
@@ -329,7 +345,6 @@ def _attributes(
     provider: str, request: ModelRequest, response: ModelResponse, agent: str | None
 ) -> dict[str, Any]:
     """Return the call as OpenTelemetry's GenAI attributes."""
-    usage = response.usage
     return {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": provider,
@@ -338,9 +353,6 @@ def _attributes(
         "gen_ai.response.model": response.model,
         "gen_ai.response.id": response.response_id,
         "gen_ai.response.finish_reasons": [response.finish_reason],
-        "gen_ai.usage.input_tokens": usage.input_tokens,
-        "gen_ai.usage.output_tokens": usage.output_tokens,
-        "gen_ai.usage.cache_read.input_tokens": usage.cached_input_tokens,
-        "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens,
+        **usage_attributes(response.usage),
         "gen_ai.agent.name": agent,
     }

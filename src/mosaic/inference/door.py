@@ -4,7 +4,7 @@ from mosaic.core.errors import MosaicError, PermissionDenied, Unavailable
 from mosaic.inference.answers import KnownAnswers
 from mosaic.inference.door_call import Answer, DoorCall
 from mosaic.inference.door_rooms import DoorRooms
-from mosaic.inference.failover import fails_over, for_client
+from mosaic.inference.failover import fails_over, for_client, may_have_acted, unknown_outcome
 from mosaic.inference.hedging import Hedges
 from mosaic.inference.passage import Passage
 from mosaic.inference.sending import Sending
@@ -33,6 +33,11 @@ class ModelDoor:
         self._sending = Sending(rooms)
         self._hedges = Hedges(self._sending)
         self._shadows = Shadows(rooms, self._sending)
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether spans are made of calls."""
+        return self._rooms.telemetry is not None
 
     async def open(self, call: DoorCall) -> Answer:
         """Return the answer to a call; a stream's end settles it.
@@ -63,7 +68,7 @@ class ModelDoor:
         except BaseException:
             passage.abandoned()
             raise
-        if decision.shadow:
+        if decision.shadow and not call.peek.acts:
             self._shadows.start(call, decision)
         return answer
 
@@ -74,6 +79,8 @@ class ModelDoor:
     async def close(self) -> None:
         """Stop what goes on in the background."""
         await self._shadows.close()
+        if self._rooms.captures is not None:
+            await self._rooms.captures.close()
 
     def _decide(self, request: RouteRequest) -> Decision:
         """Return where a call goes: where nobody is well, to those who failed, rather than nowhere."""
@@ -109,11 +116,13 @@ class ModelDoor:
                     resting.append(target)
                 continue
             try:
-                if decision.policy.hedge_after_s is not None:
+                if decision.policy.hedge_after_s is not None and not passage.call.peek.acts:
                     return await self._hedges.send(passage, target, waiting)
                 return await self._sending.send(passage, target)
             except MosaicError as error:
                 failure = error
+                if passage.call.peek.acts and may_have_acted(error):
+                    raise unknown_outcome(error) from error
                 if not fails_over(error):
                     break
         if failure is not None:

@@ -20,6 +20,7 @@ class DoorCall:
         key: the virtual key it came with; None for the owner.
         session: ties requests together for sticky routing.
         onward: headers of the client that a provider of the same protocol gets too.
+        traceparent: the client's span, where spans are made.
         adapt: changes the body for a provider of the same protocol.
         broken: writes an error into a stream that has begun.
     """
@@ -34,6 +35,7 @@ class DoorCall:
     broken: Callable[[MosaicError], bytes]
     session: str | None = None
     onward: tuple[tuple[bytes, bytes], ...] = ()
+    traceparent: str | None = None
 
 
 @dataclass(slots=True)

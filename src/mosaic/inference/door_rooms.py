@@ -6,9 +6,11 @@ from mosaic.cache import Cache
 from mosaic.core.errors import LimitExceeded, MosaicError
 from mosaic.core.redaction import Redactor
 from mosaic.cost import Budgets, Ledger, PriceBook, QuotaEntry, Quotas, TokenCost
+from mosaic.inference.capture import Captures
 from mosaic.inference.door_call import DoorCall
 from mosaic.inference.guards import Guards
 from mosaic.inference.metrics import DoorMetrics
+from mosaic.observability import Telemetry
 from mosaic.providers import ModelCapabilities, ProviderRegistry
 from mosaic.providers.upstream import UpstreamPool, UpstreamTimeouts
 from mosaic.resilience import RetryBudget
@@ -58,6 +60,8 @@ class DoorRooms:
     retries: RetryBudget
     redactor: Redactor
     settings: DoorSettings
+    telemetry: Telemetry | None = None
+    captures: Captures | None = None
     open_calls: int = 0
     able: dict[str, ModelCapabilities] = field(default_factory=dict)
 

@@ -22,6 +22,7 @@ class Peeked(Protocol):
         input_tokens: about how many tokens it is.
         most_input_tokens: more tokens than it can be.
         n: how many answers are asked for.
+        acts: the provider itself may do something that cannot be taken back.
     """
 
     @property
@@ -42,6 +43,8 @@ class Peeked(Protocol):
     def most_input_tokens(self) -> int: ...  # noqa: D102
     @property
     def n(self) -> int: ...  # noqa: D102
+    @property
+    def acts(self) -> bool: ...  # noqa: D102
     @property
     def metadata(self) -> dict[str, str]: ...  # noqa: D102
 

@@ -104,6 +104,7 @@ class PassThrough:
                 provider=attempt.target.provider,
                 sent=True,
             )
+        passage.hear(data)
         nanos = passage.answered(
             attempt,
             seen.usage,
@@ -147,9 +148,11 @@ async def _relay(
     failure: MosaicError | None = None
     try:
         yield b""  # see `begun`
+        passage.hear(first)
         yield first
         async for chunk in response:
             if onward := scanner.feed(chunk):
+                passage.hear(onward)
                 yield onward
         if rest := scanner.rest():
             yield rest

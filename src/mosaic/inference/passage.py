@@ -9,6 +9,7 @@ from mosaic.cost import LedgerEntry, QuotaEntry
 from mosaic.inference.attempt import Attempt
 from mosaic.inference.door_call import DoorCall
 from mosaic.inference.door_rooms import DoorRooms
+from mosaic.inference.tracing import trace_of
 from mosaic.providers import Usage
 from mosaic.routing import Decision, Target
 
@@ -20,14 +21,16 @@ class Passage:
 
     Attributes:
         tried: attempts that were sent.
+        tries: these attempts, where spans are made of them.
         outcome: how it ended: ``ok``, ``cancelled`` or an error's code; None before that.
         used: what it used, once it has ended.
+        heard: of the answer, where calls are captured; else None.
         hushed: the answers that end now are not the call's.
     """
 
     __slots__ = (
-        "_done", "_quota", "attempts", "call", "decision", "first_byte_s", "hushed", "outcome", "rooms", "shadow", "started",
-        "target", "tried", "used",
+        "_done", "_quota", "attempts", "call", "decision", "first_byte_s", "heard", "hushed", "outcome", "rooms", "shadow", "started",
+        "target", "tried", "tries", "used",
     )  # fmt: skip
 
     def __init__(
@@ -36,6 +39,7 @@ class Passage:
         self._quota = quota
         self._done = False
         self.hushed = False
+        self.heard = bytearray() if rooms.captures is not None and not shadow else None
         self.rooms = rooms
         self.call = call
         self.decision = decision
@@ -43,6 +47,7 @@ class Passage:
         self.target: Target = decision.target
         self.attempts: list[JsonObject] = []
         self.tried = 0
+        self.tries: list[Attempt] = []
         self.started = monotonic()
         self.first_byte_s: float | None = None
         self.outcome: str | None = None
@@ -54,7 +59,14 @@ class Passage:
         self.target = target
         attempt = Attempt(self.rooms, self.call, self.decision, target)
         self.attempts.append(attempt.summary)
+        if self.rooms.telemetry is not None:
+            self.tries.append(attempt)
         return attempt
+
+    def hear(self, data: bytes) -> None:
+        """Take down a piece of the answer, where calls are captured."""
+        if self.heard is not None and self.rooms.captures is not None:
+            self.rooms.captures.hear(self.heard, data)
 
     def skipped(self, target: Target, reason: str) -> None:
         """Note that a target was not asked."""
@@ -154,6 +166,14 @@ class Passage:
                 data=self._told(finish_reason),
             )
         )
+        if rooms.telemetry is not None:
+            answer = {
+                "model": model,
+                "response_id": response_id,
+                "finish_reason": finish_reason,
+                "cached": cached,
+            }
+            rooms.telemetry.record(trace_of(self, used, nanos, **answer))
 
     def _told(self, finish_reason: str | None) -> JsonObject:
         told: dict[str, Any] = {
@@ -170,6 +190,11 @@ class Passage:
             told["rule"] = self.decision.rule
         if self.shadow:
             told["shadow"] = True
+        if self.heard is not None and self.rooms.captures is not None:
+            call, heard = self.call, bytes(self.heard)
+            kept = self.rooms.captures.keep(call.body, heard, self.outcome or "", stream=call.peek.stream)
+            if kept is not None:
+                told["capture"] = kept
         if len(self.attempts) > 1:
             told["decision"] = self.decision.to_json()  # what was unusual can be looked into later
         return told

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from time import monotonic
+from typing import Any
 
 from mosaic.core.errors import InvalidInput, MosaicError
 from mosaic.cost import Cost
@@ -13,6 +15,7 @@ from mosaic.inference.choice import ModelChoice
 from mosaic.inference.reference import split_reference
 from mosaic.inference.settings import InferenceSettings
 from mosaic.inference.traffic import ROUTE, Traffic
+from mosaic.observability import CallTrace, Telemetry
 from mosaic.providers import (
     Delta,
     ModelCapabilities,
@@ -46,8 +49,10 @@ class Inference:
         settings: InferenceSettings | None = None,
         *,
         traffic: Traffic | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._registry = providers
+        self._telemetry = telemetry
         self._cost = cost
         self._settings = settings or InferenceSettings()
         self.traffic = traffic
@@ -116,12 +121,38 @@ class Inference:
             raise InvalidInput("No model is named for this call.")
         candidates = await self._expanded(effects, name, request, named, agent)
         show = _guarded(on_delta)
+        if self._telemetry is None:
+            return await self._first_of(effects, name, request, candidates, agent, show, retry)
+        trace = CallTrace("chat", " ".join(named), monotonic(), _whose(effects, agent))
+        try:
+            return await self._first_of(effects, name, request, candidates, agent, show, retry, trace)
+        except MosaicError as error:
+            trace.error = error.code
+            raise
+        finally:
+            if trace.attempts:  # an answer from the journal was asked for by nobody
+                self._telemetry.record(trace)
+
+    async def _first_of(
+        self,
+        effects: Effects,
+        name: str,
+        request: ModelRequest,
+        candidates: Sequence[str],
+        agent: str | None,
+        show: Callable[[Delta], None] | None,
+        retry: RetryPolicy | None,
+        trace: CallTrace | None = None,
+    ) -> ModelResponse:
+        """Return the first candidate's answer, or that of the next when it cannot answer."""
         for place, reference in enumerate(candidates):
             is_last = place == len(candidates) - 1
             policy = retry or (self._settings.retry if is_last else self._settings.retry_with_fallback)
             step = name if place == 0 else f"{name}/fallback{place}"
             try:
-                return await self._complete_with(effects, step, request, reference, agent, show, policy)
+                return await self._complete_with(
+                    effects, step, request, reference, agent, show, policy, trace
+                )
             except MosaicError as error:
                 if is_last or not _fails_over(error):
                     raise
@@ -172,6 +203,7 @@ class Inference:
         agent: str | None,
         on_delta: Callable[[Delta], None] | None,
         policy: RetryPolicy,
+        trace: CallTrace | None,
     ) -> ModelResponse:
         provider, vendor_model = split_reference(reference)
         if vendor_model is None:
@@ -190,6 +222,7 @@ class Inference:
                 settings=self._settings,
                 on_delta=on_delta,
                 traffic=self.traffic,
+                trace=trace,
             )
             result = await effects.effect(
                 name, made.run, safety=Safety.REPEATABLE, events_on_error=made.failure_events
@@ -215,6 +248,17 @@ class Inference:
     async def health(self, *, thorough: bool = False) -> list[ProviderHealth]:
         """Return the health of every provider; `thorough` sends a small request to each that is configured."""
         return [await self._registry.health(name, thorough=thorough) for name in self._registry.names()]
+
+
+def _whose(effects: Effects, agent: str | None) -> dict[str, Any]:
+    ctx = effects.ctx
+    return {
+        "gen_ai.agent.name": agent,
+        "gen_ai.conversation.id": effects.run_id,
+        "mosaic.tenant": ctx.tenant,
+        "mosaic.project": ctx.project,
+        "mosaic.path": effects.path,
+    }
 
 
 def _fails_over(error: MosaicError) -> bool:

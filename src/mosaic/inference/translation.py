@@ -40,6 +40,8 @@ class Translation:
         with foreign_code(attempt.target.provider):
             response = await provider.complete(request, idempotency_key=passage.call.request_id)
         attempt.first_byte()
+        if passage.heard is not None:
+            passage.hear(passage.call.codec.write_response(response, asked))
         nanos = _settle(passage, attempt, response)
         return Answer(told(passage, nanos), passage.call.codec.write_response(response, asked))
 
@@ -100,6 +102,7 @@ async def _written(
         while isinstance(item, Delta):
             written += len(item.text)
             if events := writer.feed(item):
+                passage.hear(events)
                 yield events
             item = await _next(pieces, attempt, idle_s)
         if item is None:

@@ -57,7 +57,7 @@ class CircuitBreaker:
     """
 
     __slots__ = (
-        "_bad", "_bucket", "_changed_at", "_clock", "_failed_returns", "_good", "_pending", "_probe_at",
+        "_asked_until", "_bad", "_bucket", "_changed_at", "_clock", "_failed_returns", "_good", "_pending", "_probe_at",
         "_returned", "_settings", "_usual_bad", "_usual_calls", "opened", "retry_at", "state",
     )  # fmt: skip
 
@@ -77,6 +77,7 @@ class CircuitBreaker:
         self._probe_at = 0.0
         self._usual_bad = 0.0
         self._usual_calls = 0.0
+        self._asked_until = -inf
 
     def is_open(self) -> bool:
         """Say whether `admit` would refuse now; changes nothing."""
@@ -136,7 +137,7 @@ class CircuitBreaker:
             elif ok is False:
                 self._failed_returns += 1
                 self._open(now)
-        elif ok:  # it was asked anyway
+        elif ok and now >= self._asked_until:  # it was asked anyway
             self.retry_at = now
 
     def tolerated(self) -> float:
@@ -200,6 +201,7 @@ class CircuitBreaker:
     def _rest(self, now: float, retry_at: float) -> None:
         """Open because the target asked for it: no failure of its own, so the cooldown does not grow."""
         self.retry_at = max(self.retry_at, retry_at) if self.state == "open" else retry_at
+        self._asked_until = max(self._asked_until, retry_at)
         if self.state != "open":
             self._change("open", now)
             self.opened += 1

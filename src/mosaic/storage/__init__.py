@@ -3,6 +3,7 @@
 from mosaic.storage.blobs import BlobStore, FileBlobs, MemoryBlobs
 from mosaic.storage.columns import ExactJson, Json, UtcDateTime, metadata
 from mosaic.storage.database import Database
+from mosaic.storage.database_blobs import DatabaseBlobs, open_blobs
 from mosaic.storage.errors import Duplicate, Refused
 from mosaic.storage.group_commit import GroupCommitter
 from mosaic.storage.lock import DataLock, LockOwner, read_owner
@@ -19,6 +20,7 @@ __all__ = [
     "BlobStore",
     "DataLock",
     "Database",
+    "DatabaseBlobs",
     "DialectName",
     "Duplicate",
     "ExactJson",
@@ -37,6 +39,7 @@ __all__ = [
     "UtcDateTime",
     "Write",
     "metadata",
+    "open_blobs",
     "read_owner",
     "stored_time",
 ]

@@ -13,13 +13,17 @@ from mosaic.core.errors import Damaged, InvalidInput, NotFound
 from mosaic.core.values import content_hash
 from mosaic.storage.errors import translate_os_error
 
-__all__ = ["BlobStore", "FileBlobs", "MemoryBlobs"]
+__all__ = ["BlobStore", "FileBlobs", "MemoryBlobs", "checked_digest"]
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-def _checked(digest: str) -> str:
-    """Return the hexadecimal part; a digest comes from outside and becomes a file name."""
+def checked_digest(digest: str) -> str:
+    """Return the hexadecimal part; a digest comes from outside and becomes a file name.
+
+    Raises:
+        InvalidInput: if it is not one.
+    """
     if not _DIGEST.fullmatch(digest):
         raise InvalidInput(
             "That is not a blob digest.", hint="A digest is sha256: and 64 hexadecimal digits."
@@ -48,6 +52,9 @@ class BlobStore(Protocol):
     async def exists(self, digest: str) -> bool:
         """Say whether the blob is kept."""
 
+    async def close(self) -> None:
+        """Give up what it holds open; the blobs stay."""
+
 
 class MemoryBlobs:
     """Blobs in memory, for tests and for work that may be lost."""
@@ -63,7 +70,7 @@ class MemoryBlobs:
 
     async def get(self, digest: str) -> bytes:
         """Return the bytes of `digest`."""
-        _checked(digest)
+        checked_digest(digest)
         try:
             return self._blobs[digest]
         except KeyError:
@@ -71,8 +78,11 @@ class MemoryBlobs:
 
     async def exists(self, digest: str) -> bool:
         """Say whether the blob is kept."""
-        _checked(digest)
+        checked_digest(digest)
         return digest in self._blobs
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
 
 class FileBlobs:
@@ -93,7 +103,10 @@ class FileBlobs:
 
     async def exists(self, digest: str) -> bool:
         """Say whether the blob is kept."""
-        return await asyncio.to_thread(self._path(_checked(digest)).exists)
+        return await asyncio.to_thread(self._path(checked_digest(digest)).exists)
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
     def _path(self, name: str) -> Path:
         return self._directory / name[:2] / name[2:]
@@ -142,7 +155,7 @@ class FileBlobs:
             os.close(handle)
 
     def _get(self, digest: str) -> bytes:
-        path = self._path(_checked(digest))
+        path = self._path(checked_digest(digest))
         try:
             data = path.read_bytes()
         except FileNotFoundError:

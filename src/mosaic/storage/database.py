@@ -187,6 +187,13 @@ class Database:
             except OSError as error:
                 raise translate_os_error(error, where=str(directory)) from error
 
+    def explained(self, error: Exception) -> Exception:
+        """Return what a driver's error means, for work on an engine of `sync_engine`; the error itself when unknown.
+
+        May ask the database who is in the way, so call it where it may take a moment.
+        """
+        return self._translate_blocking(error) or error
+
     def _translate(self, error: BaseException) -> MosaicError | None:
         holder = self._sqlite_holder() if self.dialect == "sqlite" and is_lock_conflict(error) else None
         return translate(error, where=self.where, holder=holder)

@@ -87,7 +87,9 @@ async def desk(request: pytest.FixtureRequest, binaries: Binaries) -> AsyncItera
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(asyncio.timeout(3 * WAIT_S))
         # Not where temporary files are: what runs there may often be written by sandboxed programs too.
-        folder = Path(stack.enter_context(TemporaryDirectory(dir=cache(), prefix="desk-")))
+        folder = Path(
+            stack.enter_context(TemporaryDirectory(dir=cache(), prefix="desk-", ignore_cleanup_errors=True))
+        )
         url = stack.enter_context(database(request, "sqlite", folder))
         openai = await stack.enter_async_context(running_endpoint())
         providers = {"responses": {"plugin": "openai", "api": "responses", "base_url": openai.url + "/v1"}}

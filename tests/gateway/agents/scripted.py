@@ -1,6 +1,7 @@
 """A vendor whose models follow a script, and use only what they were offered, as a real one would."""
 
 import json
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ __all__ = ["SEAL", "Call", "ScriptedVendor", "Turn"]
 SEAL = "sealed"
 """What the vendors put on a thought; each takes back its own only."""
 
+_IDS = re.compile(rb'"(msg_|resp_|rs_|chatcmpl-)1"')
 # What Claude Code sends and Anthropic takes from those alone who name the beta in a header.
 _BETAS = {"context_management": "context-management-2025-06-27"}
 
@@ -90,11 +92,17 @@ class ScriptedVendor:
         if missing:
             names = ", ".join(_name(tool) for tool in offered)
             return self._refuse(400, f"The script calls {missing}; it was offered {names}.")
-        return make(_settled(turn, received), asked, len(self.asked))
+        name = f"{self.endpoint.url.rpartition(':')[2]}x{len(self.asked)}"
+        return _renamed(make(_settled(turn, received), asked, name), name)
 
     def _refuse(self, status: int, message: str) -> Reply:
         self.refused.append(message)
         return json_reply(error_body(self.vendor, message, "invalid_request_error"), status=status)
+
+
+def _renamed(reply: Reply, name: str) -> Reply:
+    """Return the answer with ids that no other has: agents join messages of one id."""
+    return replace(reply, pieces=[_IDS.sub(rb'"\g<1>%b"' % name.encode(), piece) for piece in reply.pieces])
 
 
 def _complaint(vendor: Vendor, received: Received) -> str | None:
@@ -161,7 +169,7 @@ def _named(name: str, offered: list[_Offer]) -> _Offer | None:
     return None
 
 
-def _said(turn: Turn, asked: dict[str, Any], number: int) -> Said:
+def _said(turn: Turn, asked: dict[str, Any], name: str) -> Said:
     """Return the turn as a vendor without custom tools says it: one text becomes a tool's only argument."""
     calls = []
     for index, call in enumerate(turn.calls):
@@ -172,28 +180,28 @@ def _said(turn: Turn, asked: dict[str, Any], number: int) -> Said:
             schema = tool.get("input_schema") or tool["parameters"]
             (only,) = schema["properties"]
             given = {only: given}
-        calls.append((f"call_{number}_{index}", tool["name"], json.dumps(given)))
+        calls.append((f"call_{name}_{index}", tool["name"], json.dumps(given)))
     return Said(turn.text, thought=turn.thought, calls=tuple(calls), usage=turn.usage)
 
 
-def _messages(turn: Turn, asked: dict[str, Any], number: int) -> Reply:
-    said = _said(turn, asked, number)
+def _messages(turn: Turn, asked: dict[str, Any], name: str) -> Reply:
+    said = _said(turn, asked, name)
     return stream("anthropic", said) if asked.get("stream") else reply("anthropic", said)
 
 
-def _chat(turn: Turn, asked: dict[str, Any], number: int) -> Reply:
-    said = _said(turn, asked, number)
+def _chat(turn: Turn, asked: dict[str, Any], name: str) -> Reply:
+    said = _said(turn, asked, name)
     return stream("openai", said) if asked.get("stream") else reply("openai", said)
 
 
-def _responses(turn: Turn, asked: dict[str, Any], number: int) -> Reply:
+def _responses(turn: Turn, asked: dict[str, Any], name: str) -> Reply:
     """Return the events of a response, or the whole of one."""
     said = Said(turn.text, thought=turn.thought, usage=turn.usage)
     *begun, (_, completed) = responses_events(said)
     events = [event for _, event in begun]
     output = completed["response"]["output"]
     for index, call in enumerate(turn.calls):
-        item = _item(call, asked, f"{number}_{index}")
+        item = _item(call, asked, f"{name}_{index}")
         events += _item_events(item, len(output))
         output.append(item)
     if not asked.get("stream"):

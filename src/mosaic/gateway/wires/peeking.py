@@ -44,6 +44,9 @@ _CHAT_MEDIA = re.compile(rb'"(?:image_url|input_audio|file)"')
 _RESPONSES_MEDIA = re.compile(rb'"input_(?:image|file|audio)"')
 _MESSAGES_MEDIA = re.compile(rb'"(?:image|document)"')
 _FORMAT = re.compile(rb'"type"[ \t\n\r]*:[ \t\n\r]*"json_schema"')
+# Tools that the provider runs and that may change something; searching does not.
+_ACTING_RESPONSES = re.compile(rb'"type"[ \t\n\r]*:[ \t\n\r]*"(?:mcp|code_interpreter|shell)"')
+_ACTING_MESSAGES = re.compile(rb'"type"[ \t\n\r]*:[ \t\n\r]*"code_execution_\d+"')
 _CLAUDE_CODE_SESSION = "_session_"
 
 
@@ -92,7 +95,8 @@ def peek_responses(body: bytes) -> Peek:
     get = found.get
     form = get("text")
     mask = _STRUCTURED if form is not None and _FORMAT.search(form) else 0
-    if _lists(get("tools")):
+    tools = get("tools")
+    if _lists(tools):
         mask |= _TOOLS
     entered, images, image_bytes = get("input"), 0, 0
     if entered is not None:
@@ -110,6 +114,7 @@ def peek_responses(body: bytes) -> Peek:
         _labels(get("metadata")),
         images,
         image_bytes,
+        _flag(get("background"), "background") or _acts(tools, _ACTING_RESPONSES),
     )
 
 
@@ -126,7 +131,8 @@ def peek_messages(body: bytes) -> Peek:
     mask = 0
     if (config is not None and _FORMAT.search(config)) or (asked is not None and _FORMAT.search(asked)):
         mask = _STRUCTURED
-    if _lists(get("tools")):
+    tools = get("tools")
+    if _lists(tools):
         mask |= _TOOLS
     kinds, images, image_bytes = _media(_required(get("messages"), "messages"), _MESSAGES_MEDIA)
     mask |= kinds
@@ -144,6 +150,7 @@ def peek_messages(body: bytes) -> Peek:
         labels,
         images,
         image_bytes,
+        _lists(get("mcp_servers")) or _acts(tools, _ACTING_MESSAGES),
     )
 
 
@@ -208,6 +215,10 @@ def _number(raw: msgspec.Raw | None, path: str) -> int | None:
 
 def _lists(raw: msgspec.Raw | None) -> bool:
     return raw is not None and bytes(memoryview(raw)[:4]) not in _EMPTY
+
+
+def _acts(tools: msgspec.Raw | None, acting: re.Pattern[bytes]) -> bool:
+    return tools is not None and acting.search(tools) is not None
 
 
 def _label(raw: msgspec.Raw | None, path: str) -> str | None:

@@ -31,6 +31,8 @@ class Peek(msgspec.Struct, frozen=True):
         metadata: the client's own labels; values that are not text are left out.
         images: how many pictures it holds or names.
         image_bytes: the part of the body that is pictures; it says nothing about tokens.
+        acts: the provider itself may do something that cannot be taken back: run code, call a tool server, work on
+            after the answer.
     """
 
     model: str
@@ -44,6 +46,7 @@ class Peek(msgspec.Struct, frozen=True):
     metadata: dict[str, str] = {}
     images: int = 0
     image_bytes: int = 0
+    acts: bool = False
 
     @property
     def input_tokens(self) -> int:
