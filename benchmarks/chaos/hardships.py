@@ -215,7 +215,7 @@ async def large_bodies(site: Site, found: Findings) -> None:
         "type": "image_url",
         "image_url": {"url": "data:image/png;base64," + "A" * (_LARGE_MB * 1_000_000)},
     }
-    data = request(site, "only-beta", content=[{"type": "text", "text": "id=large;"}, picture])
+    data = request(site, "patient", content=[{"type": "text", "text": "id=large;"}, picture])
     await asyncio.gather(*(asked(site, data, wait_s=60) for _ in range(4)))
     before = site.memory_mb  # what the process keeps to use it again does not count
     answers = await asyncio.gather(*(asked(site, data, wait_s=60) for _ in range(4)))
