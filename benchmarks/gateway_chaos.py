@@ -189,6 +189,7 @@ class Run:
         await self.load(
             "quota", 60, keys=("quota",), kinds=[k for k in _WHOLE if k["stream"]], aborts=60, connections=6
         )
+        await self.nothing_open("calls that were cut off")
         endless = asyncio.create_task(hardships.endless_stream(site, fleet, found))
         await hardships.quota_comes_back(site, fleet, found)
         await hardships.body_too_large(site, found)

@@ -35,6 +35,9 @@ FAULTS: Sequence[tuple[str, tuple[float, ...]]] = (
     ("flooding", (0.3,)),
 )
 HARMLESS = frozenset({"ok", "slow"})
+# These say for how long they want no calls; until then they are not well, whatever they would answer.
+ASKS_FOR_REST = frozenset({"limited", "resting"})
+_ASKED_REST_S = 1.1
 
 
 @dataclass
@@ -76,7 +79,8 @@ class Member:
             self._unwell()
         await self._ask({"mode": mode, "share": share, "drop": drop})
         if mode in HARMLESS and self.mode not in HARMLESS:
-            self.well.append([time.monotonic(), float("inf")])
+            rest_s = _ASKED_REST_S if self.mode in ASKS_FOR_REST else 0.0
+            self.well.append([time.monotonic() + rest_s, float("inf")])
         self.mode = mode
 
     async def state(self) -> dict[str, Any]:
@@ -94,6 +98,11 @@ class Member:
             await process.wait()
         with self.record.open("a") as record:
             record.write(f"K 0 - {time.monotonic()}\n")
+
+    @property
+    def is_well(self) -> bool:
+        """It answers everything as it should, and is not resting."""
+        return self.mode in HARMLESS and self.well[-1][0] <= time.monotonic()
 
     def was_well(self, since: float, until: float) -> bool:
         """Say whether it was well all the time."""
@@ -158,7 +167,7 @@ class Fleet:
                 for group in groups
                 if member.name in group
             ]
-            if all(any(other.mode in HARMLESS for other in group) for group in others):
+            if all(any(other.is_well for other in group) for group in others):
                 await self._fail(member)
 
     async def _fail(self, member: Member) -> None:

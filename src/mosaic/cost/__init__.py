@@ -4,9 +4,10 @@ from mosaic.cost.bookkeeper import Bookkeeper
 from mosaic.cost.budget_limits import BudgetLimits
 from mosaic.cost.budgets import Budgets
 from mosaic.cost.entries import LedgerEntry
+from mosaic.cost.holds import Hold
 from mosaic.cost.ledger import Ledger
 from mosaic.cost.limits import Budget, BudgetSettings, BudgetState, Lease, NewBudget
-from mosaic.cost.payer import Hold, Payer
+from mosaic.cost.payer import Payer
 from mosaic.cost.price_book import PriceBook
 from mosaic.cost.prices import PriceList
 from mosaic.cost.quotas import Quota, QuotaEntry, Quotas, QuotaSettings

@@ -11,8 +11,9 @@ from mosaic.core.errors import BudgetExceeded, Unavailable
 from mosaic.cost.accounts import Account
 from mosaic.cost.bookkeeper import Bookkeeper
 from mosaic.cost.budget_repository import BudgetRepository
+from mosaic.cost.holds import Hold
 from mosaic.cost.limits import Budget, period_end, period_name
-from mosaic.cost.payer import Hold, Payer
+from mosaic.cost.payer import Payer
 from mosaic.cost.upkeep import Upkeep
 from mosaic.cost.watch import Watch
 from mosaic.events import Bus, Journal

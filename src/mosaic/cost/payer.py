@@ -1,11 +1,8 @@
-"""Who pays for a call, and what was set aside for it."""
+"""Who pays for a call."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from mosaic.cost.accounts import Account
-
-__all__ = ["Hold", "Payer"]
+__all__ = ["Payer"]
 
 
 class Payer(NamedTuple):
@@ -16,22 +13,3 @@ class Payer(NamedTuple):
     run_id: str | None = None
     agent: str | None = None
     key_id: str | None = None
-
-
-class Hold:
-    """An amount set aside for one call, in every budget above it. `Budgets` ends it, once.
-
-    Attributes:
-        nanos: billionths of a dollar; 0 where nobody knows the price.
-        tokens: the most tokens the call can use.
-        accounts: the budgets it is held in; empty where none applies.
-        open: it is still set aside.
-    """
-
-    __slots__ = ("accounts", "nanos", "open", "tokens")
-
-    def __init__(self, accounts: "tuple[Account, ...]", nanos: int, tokens: int) -> None:
-        self.accounts = accounts
-        self.nanos = nanos
-        self.tokens = tokens
-        self.open = True

@@ -8,7 +8,8 @@ from mosaic.core.errors import BudgetExceeded
 from mosaic.core.ids import new_id
 from mosaic.core.money import Money
 from mosaic.cost.budgets import Budgets
-from mosaic.cost.payer import Hold, Payer
+from mosaic.cost.holds import Hold
+from mosaic.cost.payer import Payer
 from mosaic.cost.prices import PriceList
 from mosaic.cost.repository import Asked, CostRepository, Refused
 from mosaic.cost.schemas import CostSettings, ModelCall, Reservation, RunCost

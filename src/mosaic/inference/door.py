@@ -106,7 +106,8 @@ class ModelDoor:
             anyway = not waiting
             target = (waiting or resting).pop(0)
             # Asking those who failed may be what keeps them down: like a second attempt, it has a budget.
-            if (anyway or failure is not None) and not retries.take():
+            free = guards.may_probe(target) if anyway else failure is None
+            if not free and not retries.take():
                 passage.skipped(target, "the retry budget is used up")
                 break
             refusal = guards.admit(target, anyway=anyway)
@@ -120,14 +121,19 @@ class ModelDoor:
                     return await self._hedges.send(passage, target, waiting)
                 return await self._sending.send(passage, target)
             except MosaicError as error:
-                failure = error
+                # Without its traceback: with it, the error would hold this frame and this frame the error, and with them the
+                # request's body, until somebody collects garbage.
+                failure = error.with_traceback(None)
                 if passage.call.peek.acts and may_have_acted(error):
                     raise unknown_outcome(error) from error
                 if not fails_over(error):
                     break
-        if failure is not None:
+        if failure is None:
+            failure = _nobody(passage)
+        try:
             raise failure
-        raise _nobody(passage)
+        finally:
+            failure = None
 
     def _resting(self, decision: Decision) -> list[Target]:
         """Return the targets that were left out for their failures, without those that asked for rest."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 
 from mosaic.core.errors import MosaicError
 from mosaic.core.values import JsonObject
@@ -24,13 +25,14 @@ _NOT_ITS_FAULT = frozenset(
 # The provider asked for less, which is its credential's affair, shared by all of its models.
 _LIMITED = "limit_exceeded"
 _RISKY = 1.0
+_PROBE_S = 0.1
 _LOOK_S = 0.25
 
 
 class _Guard:
     """One target's breaker and outlook, and the limit of the credential it shares."""
 
-    __slots__ = ("_looked", "_risk", "breaker", "credential", "health")
+    __slots__ = ("_looked", "_risk", "breaker", "credential", "health", "probed_at")
 
     def __init__(
         self, breaker: CircuitBreaker, credential: CredentialLimit, health: PredictiveHealth
@@ -40,6 +42,7 @@ class _Guard:
         self.health = health
         self._looked = 0.0
         self._risk = 0.0
+        self.probed_at = -inf
 
     def risk(self, now: float) -> float:
         """Return the risk of the target's outlook, worked out at most four times a second."""
@@ -92,6 +95,19 @@ class Guards:
         self._credentials.pop(provider, None)
         for target_id in [known for known in self._guards if known.partition(":")[0] == provider]:
             del self._guards[target_id]
+
+    def may_probe(self, target: Target) -> bool:
+        """Say whether a target that rests may be asked without a budget; counts as a try.
+
+        It may when it has begun to answer again, and now and then to find out.
+        """
+        guard, now = self._of(target), self._clock()
+        if guard.breaker.recovering:
+            return True
+        if now - guard.probed_at < _PROBE_S:
+            return False
+        guard.probed_at = now
+        return True
 
     def admit(self, target: Target, *, anyway: bool = False) -> str | None:
         """Let a call to a target through and return None, or say why not. `ended` or `unused` must follow.

@@ -88,6 +88,11 @@ class CircuitBreaker:
             return now < self.retry_at
         return self._pending > self._returned and now - self._probe_at < self._settings.probe_s
 
+    @property
+    def recovering(self) -> bool:
+        """Whether it is half-open and has been answered since."""
+        return self.state == "half_open" and self._returned > 0
+
     def admit(self) -> bool:
         """Say whether a call may be sent now; if so, `end` must follow."""
         if self.state == "closed":
