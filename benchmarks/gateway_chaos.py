@@ -197,7 +197,7 @@ class Run:
         await endless
         await hardships.stalled_clients(site, fleet, found)
         await hardships.unread_answers(site, fleet, found)
-        await hardships.large_bodies(site, found)
+        await hardships.large_bodies(site, fleet, found)
         await self.nothing_open("the hardships")
 
     async def stop(self) -> None:
@@ -220,7 +220,7 @@ class Run:
         records = read_records(member.record for member in self.fleet.members.values())
         calls = {name: read_calls([path]) for name, path in self.files.items() if path.exists()}
         check_failover(calls["storm"], self.fleet, found)
-        check_repeats(calls["storm"] + calls["cap"], records, found, attempts=_ATTEMPTS)
+        check_repeats(self.site, calls["storm"] + calls["cap"], records, found, attempts=_ATTEMPTS)
         check_aborts(calls["storm"] + calls["quota"], records, found)
         check_budgets(self.site, self.site.plan, records, found)
         everything = [call for made in calls.values() for call in made]

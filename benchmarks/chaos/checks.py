@@ -1,5 +1,6 @@
 """What must hold after the storm."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -63,7 +64,9 @@ def _answerable(call: Call, fleet: Fleet) -> bool:
     )
 
 
-def check_repeats(calls: Sequence[Call], records: Records, found: Findings, *, attempts: int) -> None:
+def check_repeats(
+    site: Site, calls: Sequence[Call], records: Records, found: Findings, *, attempts: int
+) -> None:
     """What was delivered is not asked again, and what was answered whole is not either."""
     late, twice, many, sent = [], [], [], 0
     for call in calls:
@@ -79,15 +82,36 @@ def check_repeats(calls: Sequence[Call], records: Records, found: Findings, *, a
     if late:
         found.wrong(f"{len(late)} calls were sent again after their answer had begun", late)
     if twice:
+        given_up = _given_up(site)
+        twice = [
+            (call, sendings)
+            for call, sendings in twice
+            if not given_up.get(call.request_id, set()) & {s.provider for s in sendings}
+        ]
+    if twice:
         found.wrong(f"{len(twice)} calls were sent again although they had been answered whole", twice)
     if many:
         found.wrong(f"{len(many)} calls were sent more than {attempts} times", many)
 
 
+def _given_up(site: Site) -> dict[str, set[str]]:
+    """Which providers the gateway had stopped waiting for, by its request ids."""
+    found: dict[str, set[str]] = {}
+    for (data,) in site.rows("SELECT data FROM event WHERE type IN ('model.called', 'model.failed')"):
+        told = data if isinstance(data, dict) else json.loads(data)
+        late = {
+            tried["target"].partition(":")[0]
+            for tried in told["attempts"]
+            if tried.get("error") == "timed_out"
+        }
+        if late:
+            found[told["call"]] = late
+    return found
+
+
 def _asked_again(sendings: Sequence[Sending]) -> bool:
     for number, sending in enumerate(sendings[:-1]):
-        quick = sending.answered and sending.answered - sending.at < 0.8  # the gateway had not given it up
-        if quick and any(other.at > sending.answered for other in sendings[number + 1 :]):
+        if sending.answered and any(other.at > sending.answered for other in sendings[number + 1 :]):
             return True
     return False
 

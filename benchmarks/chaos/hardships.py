@@ -128,7 +128,7 @@ async def unread_answers(site: Site, fleet: Fleet, found: Findings) -> None:
     await alpha.tell("large")
     before = site.memory_mb
     clients = [await _silent(site, request(site, "only-alpha")) for _ in range(8)]
-    await asyncio.sleep(2.0)
+    await asyncio.sleep(1.0)
     held = site.memory_mb - before
 
     async def closed() -> bool:
@@ -209,8 +209,8 @@ async def slow_heads(site: Site, found: Findings) -> None:
     writer.close()
 
 
-async def large_bodies(site: Site, found: Findings) -> None:
-    """Requests of 30 MB pass, and leave nothing behind."""
+async def large_bodies(site: Site, fleet: Fleet, found: Findings) -> None:
+    """Requests of 30 MB pass, and leave nothing behind; nor do those that fail."""
     picture = {
         "type": "image_url",
         "image_url": {"url": "data:image/png;base64," + "A" * (_LARGE_MB * 1_000_000)},
@@ -230,6 +230,14 @@ async def large_bodies(site: Site, found: Findings) -> None:
         found.wrong(f"requests of {_LARGE_MB} MB are not answered: {statuses} {bad[-300:]!r}")
     if after - before > 2 * _LARGE_MB:
         found.wrong(f"{after - before:.0f} MB stay behind after {_LARGE_MB} MB requests")
+
+    await fleet.members["beta"].tell("broken")
+    await asyncio.gather(*(asked(site, data, wait_s=60) for _ in range(4)))
+    await fleet.members["beta"].tell("ok")
+    failed = site.memory_mb
+    found.show("  memory kept after as many that failed, MB", f"{failed - after:.1f}")
+    if failed - after > 2 * _LARGE_MB:
+        found.wrong(f"{failed - after:.0f} MB stay behind after {_LARGE_MB} MB requests that failed")
 
 
 async def body_too_large(site: Site, found: Findings) -> None:

@@ -88,7 +88,7 @@ class Site:
         price = {"input_usd_per_mtok": INPUT_NANOS / 1000, "output_usd_per_mtok": OUTPUT_NANOS / 1000}
         bounds = {
             "attempts": 4, "max_concurrency": 20_000, "connect_s": 2.0, "first_byte_s": _FIRST_BYTE_S,
-            "idle_s": 1.5, "total_s": 8.0, "stalled_client_s": 2.0,
+            "idle_s": 1.5, "total_s": 5.0, "stalled_client_s": 2.0,
         }  # fmt: skip
         settings = {"providers": providers, "cost": {"prices": {"*:*": price}}, "gateway": bounds | gateway}
         (self.home / "config.json").write_text(json.dumps(settings))

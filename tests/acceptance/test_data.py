@@ -8,7 +8,7 @@ import pytest
 
 from mosaic.core.context import Actor, Context
 from mosaic.core.errors import MosaicError, NotFound
-from tests.acceptance.installation import Desk, Installation, of, offered
+from tests.acceptance.installation import Desk, Installation, of, offered, on_sqlite
 from tests.agents.script import ScriptedModel, call, says
 
 pytestmark = pytest.mark.anyio
@@ -65,6 +65,7 @@ async def test_the_files_before_each_step_are_kept_under_the_hash_of_their_conte
     assert kept == {"first": b"nothing\n", "second": b"first\n", "third": b"first\none\n"}
 
 
+@on_sqlite  # where they are files anybody can look at
 @pytest.mark.requirement("ENT-26")
 async def test_what_a_run_keeps_stands_under_the_hash_of_its_bytes_and_damage_is_noticed(
     installation: Installation, model: ScriptedModel

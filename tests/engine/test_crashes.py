@@ -169,7 +169,7 @@ async def test_a_dead_execution_that_is_requeued_takes_the_dead_child_it_waits_f
     await until(both_dead)
     (tmp_path / "mended").touch()
     await engine.requeue(ctx, "e1")
-    assert (await engine.wait("e1", timeout_s=WAIT_S)).output == ["kept", "survived"]
+    assert (await engine.wait("e1", timeout_s=WAIT_S + 40)).output == ["kept", "survived"]
     assert not await engine.dead_letters(ctx)
     await happened("execution.requeued", execution="e1/#child")
 

@@ -364,7 +364,7 @@ async def test_usage_adds_up_over_a_conversation(play):
 
 def test_the_documented_script_is_a_script():
     page = (Path(__file__).parents[2] / "docs/reference/providers.md").read_text()
-    (block,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (block,) = re.findall(r"^```yaml\n(scripted: .*?)^```$", page, re.MULTILINE | re.DOTALL)
     example = dedent(scripted.__doc__.partition("::\n\n")[2].partition("\n\n**Which turn.**")[0])
     for text in (block, example):
         assert set(parse_script(text, name="play").agents) == {"planner", "coder"}

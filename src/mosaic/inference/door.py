@@ -4,7 +4,7 @@ from mosaic.core.errors import MosaicError, PermissionDenied, Unavailable
 from mosaic.inference.answers import KnownAnswers
 from mosaic.inference.door_call import Answer, DoorCall
 from mosaic.inference.door_rooms import DoorRooms
-from mosaic.inference.failover import fails_over, for_client, may_have_acted, unknown_outcome
+from mosaic.inference.failover import fails_over, for_client, is_our_affair, may_have_acted, unknown_outcome
 from mosaic.inference.hedging import Hedges
 from mosaic.inference.passage import Passage
 from mosaic.inference.sending import Sending
@@ -21,6 +21,7 @@ OPERATIONS = {
     "anthropic.count_tokens": "count_tokens",
 }
 """What each wire is for: a key's scope, and what rules match as the operation."""
+_MOSTLY = 0.5
 _EMBEDDINGS = frozenset({"embeddings"})
 
 
@@ -64,7 +65,9 @@ class ModelDoor:
             answer = await self._answer(passage, decision)
         except MosaicError as error:
             passage.failed(error)
-            raise for_client(error) from error
+            if is_our_affair(error):
+                raise for_client(error) from error
+            raise
         except BaseException:
             passage.abandoned()
             raise
@@ -105,8 +108,7 @@ class ModelDoor:
         while (waiting or resting) and passage.tried < attempts:
             anyway = not waiting
             target = (waiting or resting).pop(0)
-            # Asking those who failed may be what keeps them down: like a second attempt, it has a budget.
-            free = guards.may_probe(target) if anyway else failure is None
+            free = guards.may_probe(target) if anyway else failure is None or self._answers(target)
             if not free and not retries.take():
                 passage.skipped(target, "the retry budget is used up")
                 break
@@ -134,6 +136,13 @@ class ModelDoor:
             raise failure
         finally:
             failure = None
+
+    def _answers(self, target: Target) -> bool:
+        """Say whether a target mostly answers, so that it can take what others failed to answer.
+
+        Asking those who fail may be what keeps them down: that has a budget.
+        """
+        return self._rooms.live.of(target.id).error_rate < _MOSTLY
 
     def _resting(self, decision: Decision) -> list[Target]:
         """Return the targets that were left out for their failures, without those that asked for rest."""

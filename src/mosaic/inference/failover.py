@@ -2,7 +2,7 @@
 
 from mosaic.core.errors import MosaicError, OutcomeUnknown, Unavailable
 
-__all__ = ["fails_over", "for_client", "may_have_acted", "unknown_outcome"]
+__all__ = ["fails_over", "for_client", "is_our_affair", "may_have_acted", "unknown_outcome"]
 
 # The call was certainly not answered and, but for a key or a name, would have been right.
 _NOT_ITS_FAULT = frozenset(
@@ -44,11 +44,14 @@ def unknown_outcome(error: MosaicError) -> MosaicError:
     )
 
 
+def is_our_affair(error: MosaicError) -> bool:
+    """Say whether a provider refused our own key, which is not the client's mistake."""
+    return error.code in _OUR_KEY and "provider" in error.data
+
+
 def for_client(error: MosaicError) -> MosaicError:
-    """Return the error as a client may see it: that a provider refused our own key is not the client's mistake."""
-    provider = error.data.get("provider")
-    if provider is None or error.code not in _OUR_KEY:
-        return error
+    """Return what a client is told of an error that is our affair."""
+    provider = error.data["provider"]
     return Unavailable(
         f"{provider} refused the key that this gateway has for it.",
         hint="Its operator finds the reason in the log and with `mosaic providers check`.",

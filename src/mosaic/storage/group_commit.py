@@ -80,9 +80,10 @@ class GroupCommitter:
     async def commit(self, unit: Callable[[SyncTransaction], T]) -> T:
         """Run `unit` in the next batch's transaction and return its result once that is committed.
 
-        `unit` runs in the committer's thread, or here, and may run more than once (a batch is repeated without its bad
-        unit, or after a lost connection), so it must not change anything but the transaction. When the caller
-        is cancelled while it waits, the unit is dropped if it has not begun, and committed if it has.
+        `unit` runs in the committer's thread or here, and may run more than once (a batch is repeated without its
+        bad unit, or after a lost connection), so it must not wait and must change nothing but the transaction.
+        When the caller is cancelled while it waits, the unit is dropped if it has not begun, and committed if it
+        has.
 
         Raises:
             Unavailable: if the database is locked or out of reach; nothing was written.
@@ -96,7 +97,7 @@ class GroupCommitter:
         return await pending.wait()
 
     def begin(self, unit: Callable[[SyncTransaction], T]) -> Pending[T]:
-        """Do what `commit` does without pending yet; the unit is not dropped when its caller is cancelled.
+        """Do what `commit` does without waiting yet; the unit is not dropped when its caller is cancelled.
 
         Raises:
             Unavailable: if the database is closed.
@@ -107,7 +108,7 @@ class GroupCommitter:
         return pending
 
     def submit(self, unit: Callable[[SyncTransaction], object], *, delay_s: float = 0.0) -> None:
-        """Run `unit` in the next batch after `delay_s` without pending; a failure is logged. From any thread.
+        """Run `unit` in the next batch after `delay_s` without waiting; a failure is logged. From any thread.
 
         Raises:
             Unavailable: if the database is closed.
@@ -171,8 +172,10 @@ class GroupCommitter:
             self._fill(transaction, [pending])
             # It cannot land before it is noted: it lands in this very loop.
             self._flight = self._wire.fly(collector.taken(), self.limits, pending.loop, landed), pending
-        except Exception:  # noqa: BLE001  # the thread finds out what is wrong and tells the caller
-            self._by_thread(pending)
+        except BaseException as error:
+            self._by_thread(pending)  # it finds out what is wrong and tells the caller
+            if not isinstance(error, Exception):
+                raise
 
     def _by_thread(self, pending: Pending[Any]) -> None:
         """Leave a change to the thread after all."""
@@ -210,7 +213,7 @@ class GroupCommitter:
         try:
             self._write(batch)
         except Exception as error:
-            # A mistake of ours must not leave callers pending for ever.
+            # A mistake of ours must not leave callers waiting for ever.
             log.exception("the group committer failed")
             for pending in batch:
                 pending.error = pending.error or error
