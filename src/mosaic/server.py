@@ -18,6 +18,7 @@ from mosaic.app.presence import Presence, find_server
 from mosaic.app.settings import Settings
 from mosaic.core.errors import Locked, Unavailable
 from mosaic.doors import create_doors
+from mosaic.gateway.connection import ConnectionBounds, bounded_connections
 from mosaic.observability import get_logger
 
 __all__ = ["serve"]
@@ -78,7 +79,7 @@ async def _answer(application: Application, listener: socket.socket, address: st
     config = uvicorn.Config(
         doors,
         interface="asgi3",
-        http="httptools",
+        http=bounded_connections(ConnectionBounds(unread_s=application.settings.gateway.stalled_client_s)),
         log_config=None,
         access_log=False,
         lifespan="off",
