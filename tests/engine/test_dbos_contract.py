@@ -185,6 +185,7 @@ async def test_rows_of_work_that_ended_are_pruned(runtime, database):
 
 
 async def test_destroying_leaves_no_thread_and_the_loops_own_thread_pool_alone(runtime):
+    before = set(threading.enumerate())  # of a test before this one, which may still be ending
     found, runs = await runtime()
     await found.start("w1", "e1")
     await runs.seen("e1")
@@ -192,5 +193,10 @@ async def test_destroying_leaves_no_thread_and_the_loops_own_thread_pool_alone(r
     await found.destroy()
     async with asyncio.timeout(WAIT_S):
         assert await asyncio.to_thread(lambda: "still works") == "still works"
-    names = [thread.name for thread in threading.enumerate()]
-    assert not [name for name in names if name.startswith(("dbos", "queue-worker", "engine-"))]
+    ours = ("dbos", "queue-worker", "engine-")
+    left = [
+        thread for thread in threading.enumerate() if thread not in before and thread.name.startswith(ours)
+    ]
+    for thread in left:
+        await asyncio.to_thread(thread.join, WAIT_S)
+    assert not [thread.name for thread in left if thread.is_alive()]
