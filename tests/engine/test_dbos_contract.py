@@ -184,12 +184,14 @@ async def test_rows_of_work_that_ended_are_pruned(runtime, database):
     assert not set(rows(database, "workflow_input")) - {"w2"}
 
 
-async def test_destroying_leaves_no_thread_and_the_loops_own_thread_pool_alone(runtime):
+async def test_destroying_leaves_no_thread_and_the_loops_own_thread_pool_alone(runtime, database):
     before = set(threading.enumerate())  # of a test before this one, which may still be ending
     found, runs = await runtime()
     await found.start("w1", "e1")
     await runs.seen("e1")
     runs.gates["e1"].set()
+    await found.settle()
+    assert rows(database)["w1"]["status"] == "SUCCESS"
     await found.destroy()
     async with asyncio.timeout(WAIT_S):
         assert await asyncio.to_thread(lambda: "still works") == "still works"

@@ -11,7 +11,7 @@ or a stalled loop with DBOS.
 
 Private parts of DBOS used here (each covered by tests/engine/test_dbos_contract.py, because an upgrade may
 move them): ``_recover_pending_workflows``, the registry's in-memory queues and their poll interval, the
-background event loop, and the stop events of the queue threads.
+background event loop, the stop events of the queue threads, the list of active workflows and the worker threads.
 """
 
 # ruff: noqa: SLF001  # the private parts that the docstring lists
@@ -20,6 +20,7 @@ import asyncio
 import contextvars
 import json
 import logging
+import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -40,6 +41,8 @@ _QUEUE_POLL_S = 0.1
 # Recovered executions come through DBOS' own queue, which polls at 1 s: too slow for "continued in 5 s".
 _RECOVERY_POLL_S = 0.25
 _PRUNE_BATCH = 500
+# What DBOS gets to finish on its side when we stop.
+_MOMENT_S = 2.0
 _LIVE = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
 log = logging.getLogger(__name__)
 
@@ -222,12 +225,27 @@ class DbosRuntime:
             event.set()
         self._dbos._background_jobs_stop_event.set()
 
+    async def settle(self) -> None:
+        """Give DBOS a moment to note the end of what has ended, while it still may write."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _MOMENT_S
+        while self._dbos._active_workflows_set.activeList() and loop.time() < end:  # noqa: ASYNC110  # DBOS tells nobody
+            await asyncio.sleep(0.005)
+
     async def destroy(self) -> None:
         """Stop every thread. What still runs stays recoverable."""
         if self._dbos is not None:
-            await self._thread(lambda: DBOS.destroy(destroy_registry=True))
+            await self._thread(self._destroy)
             self._dbos = None
         await asyncio.to_thread(self._threads.shutdown)
+
+    def _destroy(self) -> None:
+        pool = self._dbos._executor_field
+        DBOS.destroy(destroy_registry=True)
+        # DBOS tells its workers to end and does not wait for it.
+        end = time.monotonic() + _MOMENT_S
+        for worker in tuple(pool._threads) if pool is not None else ():
+            worker.join(max(0.0, end - time.monotonic()))
 
     async def _thread(self, call: Callable[..., T], *arguments: Any) -> T:
         # A context of its own: DBOS must not take the caller for a workflow of its own.

@@ -154,6 +154,7 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.runner.drain(self._settings.drain_s)
+        await self.runtime.settle()
         if self._lease is not None:
             # Before we resign: a heartbeat that finds its node dead ends the process.
             await asyncio.to_thread(self._lease.stop)

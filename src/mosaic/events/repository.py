@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     RowMapping,
     Select,
+    Table,
     bindparam,
     case,
     func,
@@ -110,6 +111,10 @@ def _finish(upsert: Any) -> Any:
         result=bindparam("result"), error=bindparam("error"), event_seq=place, finished_at=bindparam("at"),
         event_id=bindparam("event_id"),
     )  # fmt: skip
+    return _only_started(new)
+
+
+def _only_started(new: Any) -> Any:
     # Only a started effect may be finished. NULL where a status must be makes the database refuse the rest,
     # without another question to it first.
     status = case((effect.c.status == literal_column("'started'"), new.excluded.status), else_=null())
@@ -117,6 +122,27 @@ def _finish(upsert: Any) -> Any:
     return new.on_conflict_do_update(
         index_elements=[effect.c.tenant_id, effect.c.run_id, effect.c.key], set_={"status": status} | kept
     )
+
+
+def _finish_alone(upsert: Any) -> Any:
+    """Return the statement that does all of `finish` for one effect with one event: a third of the messages."""
+
+    def given(table: Table, **names: str) -> dict[str, Any]:
+        return {column: bindparam(name, type_=table.c[column].type) for column, name in names.items()}
+
+    head = _advance(upsert).returning(journal_head.c.seq).cte("head")
+    columns = given(
+        event, tenant_id="tenant", id="id", type="type", schema_version="version", occurred_at="at",
+        project_id="project", actor="actor", correlation="correlation", causation="causation",
+        run_id="event_run", path="path", data="data",
+    ) | {"seq": head.c.seq}  # fmt: skip
+    written = insert(event).from_select(list(columns), select(*columns.values())).cte("written")
+    columns = given(
+        effect, tenant_id="tenant", run_id="run", key="key", status="status", result="result", error="error",
+        finished_at="finished_at", event_id="event_id",
+    ) | {"event_seq": head.c.seq}  # fmt: skip
+    new = upsert(effect).from_select(list(columns), select(*columns.values())).add_cte(written)
+    return _only_started(new)
 
 
 def _begin() -> Any:
@@ -147,6 +173,8 @@ class JournalRepository:
         self._insert_event = Prepared(_insert_event(), dialect)
         self._begin = Prepared(_begin(), dialect)
         self._finish = Prepared(_finish(upsert), dialect)
+        # SQLite has no such statement, and no messages either.
+        self._finish_alone = Prepared(_finish_alone(upsert), dialect) if dialect == "postgresql" else None
         self._batches = EventBatches(dialect)
 
     async def append(self, tx: Transaction, tenant: str, rows: Sequence[EventRow]) -> None:
@@ -205,6 +233,13 @@ class JournalRepository:
 
     def finish(self, tx: SyncTransaction, items: list[EffectRow | PreparedBatch]) -> None:
         """Write finished effects with their events, and batches of events: a few prepared statements for all."""
+        alone = items[0]
+        if self._finish_alone and len(items) == 1 and isinstance(alone, EffectRow) and len(alone.events) == 1:
+            tx.run(self._finish_alone, [self._finish_alone.row(self._values_alone(alone))])
+        else:
+            self._finish_many(tx, items)
+
+    def _finish_many(self, tx: SyncTransaction, items: list[EffectRow | PreparedBatch]) -> None:
         rows = [item for item in items if isinstance(item, EffectRow)]
         batches = [item for item in items if isinstance(item, PreparedBatch)]
         counts: dict[str, int] = {}
@@ -247,6 +282,13 @@ class JournalRepository:
             "has_event": int(bool(row.events)), "back": back,
             "at": stored_time(row.at, self._dialect), "event_id": row.write_id,
         }  # fmt: skip
+
+    def _values_alone(self, row: EffectRow) -> dict[str, Any]:
+        entry = row.events[0]
+        effect_values = self._effect_values(row, back=0)
+        event_values = self._event_values(entry, back=0)
+        own = {"count": 1, "event_run": event_values.pop("run"), "finished_at": effect_values.pop("at")}
+        return {**effect_values, **event_values, **own}
 
     async def copy(
         self, tx: Transaction, tenant: str, from_run: str, to_run: str, keys: Sequence[str]

@@ -126,10 +126,10 @@ def _answers(connection: "pq.abc.PGconn") -> Generator[Wait, Ready | int, "list[
 
 def _written(value: object) -> bytes | None:
     """Return a parameter as PostgreSQL reads it."""
+    if isinstance(value, str):  # first: most of them are
+        return value.encode()
     if value is None:
         return None
-    if isinstance(value, str):
-        return value.encode()
     if isinstance(value, bool):
         return b"t" if value else b"f"
     if isinstance(value, int | float):

@@ -203,13 +203,15 @@ class GroupCommitter:
             try:
                 batch, is_ending = self._gather(first)
                 if batch:
-                    self._write_and_answer(batch)
+                    self._write_or_tell(batch)
                 if is_ending:
                     self._disconnect()
             finally:
                 self._turn.release()
+            # Only now: who is answered and writes again at once finds the short way free.
+            self._answer(batch)
 
-    def _write_and_answer(self, batch: list[Pending[Any]]) -> None:
+    def _write_or_tell(self, batch: list[Pending[Any]]) -> None:
         try:
             self._write(batch)
         except Exception as error:
@@ -220,7 +222,6 @@ class GroupCommitter:
         with self._lock:
             self._unfinished -= sum(not pending.due for pending in batch)
             self._was_alone = len(batch) == 1 and not batch[0].due
-        self._answer(batch)
 
     def _next(self) -> "Pending[Any] | Literal['due'] | None":
         """Wait for the next change; None is the end, ``due`` says that one was to wait and has."""
