@@ -11,6 +11,7 @@ import logging
 import os
 from typing import Any
 
+from contenders.approval_ledger import append
 from contenders.storm_tool import record
 
 from mosaic.app.build import build
@@ -86,9 +87,10 @@ async def _serve(order: dict[str, Any]) -> None:
             say(accepted=run_id)
 
     say(name=order["name"])
-    # `open_application` with a tool of the installation's own, which must be known before work is recovered.
+    # `open_application` with tools of the installation's own, which must be known before work is recovered.
     application = build(settings)
     application.tools.boxes.register(record)
+    application.tools.boxes.register(append)
     try:
         await application.open(execute=True, address=None)
         say(ready=application.engine.node_id)

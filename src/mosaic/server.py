@@ -15,7 +15,9 @@ from mosaic.app.first_run import run_example_once
 from mosaic.app.lifespan import open_application
 from mosaic.app.owner import owner_token, require_remote_token
 from mosaic.app.presence import Presence, find_server
+from mosaic.app.sessions import Sessions
 from mosaic.app.settings import Settings
+from mosaic.app.web_build import checkout_board
 from mosaic.core.errors import Locked, Unavailable
 from mosaic.doors import create_doors
 from mosaic.gateway.connection import ConnectionBounds, bounded_connections
@@ -75,11 +77,14 @@ async def _answer(application: Application, listener: socket.socket, address: st
     home, presence = application.settings.home, Presence(application.settings.home)
     token = owner_token(home)
     application.redactor.add(token)
-    doors = create_doors(application, owner_token=token)
+    sessions, board = Sessions(token), checkout_board()
+    doors = create_doors(application, owner_token=token, sessions=sessions, board=board)
     config = uvicorn.Config(
         doors,
         interface="asgi3",
-        http=bounded_connections(ConnectionBounds(unread_s=application.settings.gateway.stalled_client_s)),
+        http=bounded_connections(
+            ConnectionBounds(unread_s=application.settings.gateway.stalled_client_s), doors.direct
+        ),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -102,15 +107,19 @@ async def _answer(application: Application, listener: socket.socket, address: st
         loop.add_signal_handler(number, stop)
     presence.announce(address)
     _say(f"MosAIc answers on {address}  (data in {home}, Ctrl-C stops it)")
-    first = asyncio.create_task(_example(application)) if example else None
+    # Behind the #, so that no server, log or proxy on the way reads it; it is good once.
+    _say(f"Open the board: {address}/#code={sessions.new_code()}")
+    tasks = [asyncio.create_task(board.prepare(_say))]
+    if example:
+        tasks.append(asyncio.create_task(_example(application)))
     try:
         await server.serve(sockets=[listener])
     finally:
         presence.withdraw()
         await doors.close()
-        if first:
-            first.cancel()
-            await asyncio.gather(first, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _example(application: Application) -> None:

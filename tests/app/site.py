@@ -26,6 +26,7 @@ from mosaic.cli.http_client import HttpClient
 from mosaic.core.context import Actor, Context
 from mosaic.core.values import JsonObject
 from mosaic.doors import create_doors
+from mosaic.gateway.connection import ConnectionBounds, bounded_connections
 from tests.conftest import _postgres_copy
 
 WAIT_S = 60.0
@@ -134,6 +135,10 @@ async def open_site(
                 ctx,
                 door=application.door_operations,
                 providers=application.provider_operations,
+                cache=application.cache_operations,
+                policy=application.policy_operations,
+                tools=application.tool_operations,
+                plans=application.plans,
             )
             yield Site(application, client, folder)
             return
@@ -162,6 +167,7 @@ async def serving(application: Application, *, port: int = 0) -> AsyncIterator[s
         config = uvicorn.Config(
             doors,
             interface="asgi3",
+            http=bounded_connections(ConnectionBounds(), doors.direct),
             log_config=None,
             access_log=False,
             lifespan="off",

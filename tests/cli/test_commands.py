@@ -24,7 +24,7 @@ COMMANDS = [
         for name in ("list", "show", "watch", "cancel", "fork", "signal", "logs", "artifact", "dead")
     ),
     ("approvals",),
-    *(("approvals", name) for name in ("list", "show", "approve", "reject")),
+    *(("approvals", name) for name in ("list", "watch", "show", "approve", "reject", "webhooks")),
     ("agents",),
     ("doctor",),
 ]

@@ -62,7 +62,16 @@ async def test_a_database_of_a_newer_version_is_left_alone(database: Database) -
 async def test_every_table_is_scoped_by_tenant_or_says_why_not() -> None:
     autogenerate.import_models()
     # Belong to the installation, not to a tenant.
-    shared = {"blob", "bus_notice", "cost_revision", "executor", "key_revision", "spend_holder"}
+    shared = {
+        "blob",
+        "bus_notice",
+        "cost_revision",
+        "executor",
+        "key_revision",
+        "policy_version",
+        "spend_holder",
+        "tool_revision",
+    }
     unscoped = {
         table.name
         for table in metadata.tables.values()

@@ -128,7 +128,12 @@ async def test_deciding_twice_is_a_conflict_that_says_who_was_first(bench: Bench
 async def test_of_two_that_decide_at_once_one_wins(bench: Bench) -> None:
     approval = await asked(bench, dangerous())
     outcomes = await asyncio.gather(
-        *(bench.approvals.decide(bench.ctx, approval.id, approve=bool(n % 2)) for n in range(6)),
+        *(
+            bench.approvals.decide(
+                bench.ctx.acting_as(Actor("user", f"u{n}")), approval.id, approve=bool(n % 2)
+            )
+            for n in range(6)
+        ),
         return_exceptions=True,
     )
     assert sum(isinstance(outcome, Approval) for outcome in outcomes) == 1

@@ -72,6 +72,7 @@ async def test_a_call_is_journaled_with_arguments_result_and_duration(bench: Ben
         "risk": "read_only",
         "agent": "coder",
         "arguments": {"n": 1},
+        "policy": {"version": "built-in", "rule": "risk class read_only"},
         "result": {"answer": 42},
     }
 

@@ -1,6 +1,7 @@
 """Python that comes with a workflow runs in a process of its own."""
 
 import asyncio
+import contextlib
 import os
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from mosaic.tools import (
     Toolboxes,
     ToolDeclaration,
     ToolSettings,
-    confinement_version,
 )
 from tests.tools.conftest import Bench
 
@@ -118,11 +118,11 @@ async def test_it_runs_elsewhere_and_sees_nothing_of_ours(
     assert "OPENAI_API_KEY" not in seen["keys"]
 
 
-@pytest.mark.skipif(confinement_version() == 0, reason="this kernel has no Landlock")
 async def test_it_cannot_write_outside_the_worktree(bench: Bench, tmp_path: Path) -> None:
     toolbox = await opened(bench, "touch")
-    with pytest.raises(ToolFailed, match="Permission denied"):
+    with contextlib.suppress(ToolFailed):  # refused, or written to a temporary directory of its own
         await bench.call("my.touch", {"path": str(tmp_path / "outside")}, toolbox=toolbox)
+    assert not (tmp_path / "outside").exists()
     assert (await bench.call("my.touch", {"path": "inside"}, toolbox=toolbox)).content == "written"
 
 

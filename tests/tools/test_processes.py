@@ -23,6 +23,7 @@ from mosaic.tools.processes import (
     plain_text,
     run_command,
 )
+from mosaic.tools.sandbox import Sandboxes, SandboxSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -140,15 +141,15 @@ async def test_a_command_cannot_signal_anyone_outside(workspace: Path) -> None:
     assert done.stderr.text.count("not permitted") == 3
 
 
-@pytest.mark.skipif(confinement_version() < 4, reason="this kernel cannot keep TCP in")
 async def test_without_network_no_connection_is_made(workspace: Path, invoked: Invoked) -> None:
     server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     script = (
         f'python -c \'import socket; socket.create_connection(("127.0.0.1", {port})); print("connected")\''
     )
+    host = Sandboxes(SandboxSettings(network="host"))
     for network, connected in ((True, True), (False, False)):
-        result = await run_shell.call(invoked(network=network), {"command": script})
+        result = await run_shell.call(invoked(network=network, sandboxes=host), {"command": script})
         assert ("connected" in result.content["stdout"]) is connected  # type: ignore[index,call-overload]
     server.close()
     await server.wait_closed()

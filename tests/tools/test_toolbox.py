@@ -117,7 +117,7 @@ async def test_a_python_reference_reaches_only_what_is_offered(bench: Bench) -> 
 async def test_what_a_declaration_names_wrongly_is_said(bench: Bench) -> None:
     boxes = Toolboxes(ToolSettings(), data_dir=bench.workspace.parent)
     for entry, message in (
-        (ToolDeclaration("docs", mcp="docz"), "know no MCP server 'docz'"),
+        (ToolDeclaration("docs", mcp="docz"), "no MCP server 'docz'"),
         (ToolDeclaration("files.raed", timeout_s=1), "narrows a tool that is not there"),
     ):
         with pytest.raises(InvalidDefinition, match=message):

@@ -87,7 +87,7 @@ do:
 ---
 mosaic: v1
 """,
-        ("6:1: The file holds a second document; one workflow is one file.",),
+        ("6:1: The file holds a second document; a file is one document.",),
     ),
     Broken(
         "a merge key",

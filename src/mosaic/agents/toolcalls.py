@@ -121,16 +121,25 @@ class JobTools:
         spec = self._spec(call.name)
         if spec is None:
             return self._unknown(index, call)
-        if (
-            self.waiting
-            and self.in_order(call.name)
-            and self._policy.judge(spec).decision is not Decision.ASK
-        ):
+        if self.waiting and self.in_order(call.name) and not await self._asks(spec, call.arguments):
             self.held.add(
                 index
             )  # it comes after a call that waits for a person; it runs when that one has run
             return _said(call, "Waiting for an earlier call of this turn.")
         return await self._through_the_door(turn, index, call, spec)
+
+    async def _asks(self, spec: ToolSpec, arguments: JsonObject) -> bool:
+        """Say whether a person would be asked about a call, by all that the door goes by."""
+        job = self._job
+        ruling = await self._door.judge(
+            self._effects,
+            spec,
+            arguments,
+            policy=self._policy,
+            workspace=job.workspace,
+            agent=job.spec.name,
+        )
+        return ruling.decision is Decision.ASK
 
     async def _through_the_door(
         self, turn: int, index: int, call: ToolCallPart, spec: ToolSpec

@@ -1,5 +1,6 @@
 """Who calls, and with how much: what every request passes before a route sees it."""
 
+import re
 from typing import Annotated
 from urllib.parse import unquote_to_bytes
 
@@ -13,14 +14,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mosaic.api.problems import plain_problem, problem_response
 from mosaic.app.build import Application
 from mosaic.app.owner import TOKEN_VARIABLE, check_token
+from mosaic.app.sessions import Sessions
 from mosaic.core.context import Actor, Context
-from mosaic.core.errors import Unauthenticated
+from mosaic.core.errors import PermissionDenied, Unauthenticated
 
 __all__ = ["App", "Caller", "Gate", "bearer"]
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _OPEN = frozenset({"/api/v1/openapi.json"})
+# A signed answer needs no token: its signature says who sent it, and the route looks at nothing before that.
+_SIGNED = re.compile(r"/api/v1/approvals/[^/]+/webhook")
 _PROTECTED = "/api/"
+_SESSION = "/api/v1/session"
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 bearer = HTTPBearer(
     auto_error=False,  # the gate has looked already; this tells the OpenAPI document
@@ -38,6 +44,7 @@ class Gate:
         app: what is behind it.
         application: whose owner may pass.
         owner_token: what the owner shows.
+        sessions: of browsers.
         allowed: host names besides those of loopback.
         max_body_bytes: the largest body.
     """
@@ -48,6 +55,7 @@ class Gate:
         application: Application,
         *,
         owner_token: str,
+        sessions: Sessions,
         allowed: tuple[str, ...],
         max_body_bytes: int,
     ) -> None:
@@ -55,6 +63,7 @@ class Gate:
         self._app = app
         self._caller = Context(settings.tenant, settings.project, Actor("user", "owner"))
         self._token = owner_token
+        self._sessions = sessions
         self._allowed = _LOOPBACK_NAMES | {name.lower() for name in allowed}
         self._max_body_bytes = max_body_bytes
 
@@ -67,7 +76,9 @@ class Gate:
         if refused is not None:
             await refused(scope, receive, send)
             return
-        scope.setdefault("state", {})["caller"] = self._caller
+        state = scope.setdefault("state", {})
+        state["caller"] = self._caller
+        state["signed_in"] = self._is_owner(Headers(scope=scope)) or self._has_session(Headers(scope=scope))
         await self._app(scope, self._bounded(receive), send)
 
     def _refusal(self, scope: Scope) -> Response | None:
@@ -83,7 +94,24 @@ class Gate:
             )
         if "\0" in path or b"\0" in unquote_to_bytes(scope.get("query_string", b"")):
             return plain_problem(path, 400, "The address holds a zero byte.")
-        if path.startswith(_PROTECTED) and path not in _OPEN and not self._is_owner(headers):
+        is_open = path in _OPEN or (scope["method"] == "POST" and _SIGNED.fullmatch(path) is not None)
+        if path.startswith(_PROTECTED) and not is_open and not self._is_owner(headers):
+            refused = self._without_token(str(scope["method"]), path, headers)
+            if refused is not None:
+                return refused
+        length = headers.get("content-length", "0")
+        if length.isascii() and length.isdigit() and int(length) > self._max_body_bytes:
+            return plain_problem(path, 413, self._too_large(), headers={"Connection": "close"})
+        return None
+
+    def _without_token(self, method: str, path: str, headers: Headers) -> Response | None:
+        """Return why a caller without a token is refused, if it is: it needs a session, and to be a page of ours.
+
+        Signing in and looking who is signed in need no session; a foreign page may not even do that, since it would
+        sign somebody in as somebody else.
+        """
+        open_to_all = path == _SESSION and method in ("GET", "POST")
+        if not open_to_all and not self._has_session(headers):
             return problem_response(
                 path,
                 Unauthenticated(
@@ -92,10 +120,22 @@ class Gate:
                     f"{TOKEN_VARIABLE} where the server was started with it.",
                 ),
             )
-        length = headers.get("content-length", "0")
-        if length.isascii() and length.isdigit() and int(length) > self._max_body_bytes:
-            return plain_problem(path, 413, self._too_large(), headers={"Connection": "close"})
+        if _is_foreign(method, headers):
+            return problem_response(
+                path,
+                PermissionDenied(
+                    "This came from another page than the board.",
+                    hint="Programs send the owner's token instead of a cookie.",
+                ),
+            )
         return None
+
+    def _has_session(self, headers: Headers) -> bool:
+        prefix = f"{self._sessions.cookie}="
+        for part in headers.get("cookie", "").split(";"):
+            if part.strip().startswith(prefix):
+                return self._sessions.expires_at(part.strip().removeprefix(prefix)) is not None
+        return False
 
     def _is_owner(self, headers: Headers) -> bool:
         scheme, _, token = headers.get("authorization", "").partition(" ")
@@ -117,6 +157,20 @@ class Gate:
 
     def _too_large(self) -> str:
         return f"The body is larger than {self._max_body_bytes} bytes."
+
+
+def _is_foreign(method: str, headers: Headers) -> bool:
+    """Say whether a browser sent this for a page that we did not serve.
+
+    SameSite does not tell ports apart, so that the cookie comes along from any other server on this machine. Browsers
+    send Origin with everything that writes, and a program has no business with a cookie.
+    """
+    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return True
+    if method in _READS:
+        return False
+    _, _, origin = headers.get("origin", "").partition("://")
+    return not origin or origin.lower() != headers.get("host", "").lower()
 
 
 def _application(request: Request) -> Application:

@@ -1,33 +1,53 @@
 """The ASGI application of the API."""
 
 from fastapi import APIRouter, Depends, FastAPI
-from fastapi.responses import HTMLResponse
 
 from mosaic import __version__
 from mosaic.api import openapi, problems
 from mosaic.api.access import Gate, bearer
-from mosaic.api.rest import approvals, budgets, cost, events, keys, providers, routes, runs, system
+from mosaic.api.board import BoardFiles
+from mosaic.api.rest import (
+    approvals,
+    audit,
+    budgets,
+    cache,
+    cost,
+    events,
+    examples,
+    keys,
+    plans,
+    policy,
+    providers,
+    routes,
+    runs,
+    session,
+    system,
+    tools,
+    webhooks,
+)
 from mosaic.app.build import Application
+from mosaic.app.sessions import Sessions
+from mosaic.app.web_build import Board
 
 __all__ = ["create_asgi"]
 
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>MosAIc</title>
-<style>body{{font:16px/1.5 system-ui;max-width:46rem;margin:4rem auto;padding:0 1rem;color:#1d2233;background:#f4f2ee}}
-code{{background:#e6e3dc;padding:.1em .35em;border-radius:4px}}a{{color:#2748b8}}
-@media(prefers-color-scheme:dark){{body{{color:#e8e6e1;background:#1b1e27}}code{{background:#2a2f3c}}a{{color:#8fa8ff}}}}</style>
-<h1>MosAIc is running</h1>
-<p>Version {version}. The command line and the API do the work; this checkout has no board yet.</p>
-<ul><li><code>mosaic runs list</code>, <code>mosaic runs watch RUN</code>, <code>mosaic approvals list</code></li>
-<li><a href="/api/v1/openapi.json">OpenAPI</a>, <a href="/healthz">health</a></li>
-<li>The owner's token for <code>Authorization: Bearer</code> is in <code>.mosaic/owner-token</code>.</li></ul></html>"""
-_PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-}
 
+def create_asgi(
+    application: Application,
+    *,
+    owner_token: str,
+    sessions: Sessions | None = None,
+    board: Board | None = None,
+) -> Gate:
+    """Return the ASGI application that serves `application` to holders of the owner's token.
 
-def create_asgi(application: Application, *, owner_token: str) -> Gate:
-    """Return the ASGI application that serves `application` to holders of the owner's token."""
+    Args:
+        application: what is served.
+        owner_token: what programs show.
+        sessions: of browsers, where somebody else gives out codes for them.
+        board: the screens, where this process shows them.
+    """
+    sessions = sessions or Sessions(owner_token)
     app = FastAPI(
         title="MosAIc",
         version=__version__,
@@ -39,6 +59,7 @@ def create_asgi(application: Application, *, owner_token: str) -> Gate:
         generate_unique_id_function=openapi.operation_id,
     )
     app.state.application = application
+    app.state.sessions = sessions
     problems.install(app)
     openapi.install(app)
     v1 = APIRouter(prefix="/api/v1", dependencies=[Depends(bearer)])
@@ -51,18 +72,23 @@ def create_asgi(application: Application, *, owner_token: str) -> Gate:
     v1.include_router(cost.router)
     v1.include_router(providers.router)
     v1.include_router(routes.router)
+    v1.include_router(cache.router)
+    v1.include_router(tools.router)
+    v1.include_router(policy.router)
+    v1.include_router(session.router)
+    v1.include_router(audit.router)
+    v1.include_router(examples.router)
+    v1.include_router(plans.router)
     app.include_router(v1)
     app.include_router(system.public)
-
-    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
-    async def home() -> HTMLResponse:
-        return HTMLResponse(_PAGE.format(version=__version__), headers=_PAGE_HEADERS)
+    app.include_router(webhooks.router)  # signed messages: no token
 
     server = application.settings.server
     return Gate(
-        app,
+        BoardFiles(app, board),
         application,
         owner_token=owner_token,
+        sessions=sessions,
         allowed=(*server.allowed_hosts, server.host),
         max_body_bytes=server.max_body_bytes,
     )

@@ -59,7 +59,7 @@ class CreateKey(Body):
     project: str | None = Field(None, max_length=64)
     models: list[str] = Field([], max_length=200, description="patterns with * and ?; empty admits all")
     routes: list[str] = Field([], max_length=200, description="patterns with * and ?; empty admits all")
-    scopes: list[Literal["chat", "embed", "count_tokens", "models"]] = Field(
+    scopes: list[Literal["chat", "embed", "count_tokens", "models", "tools"]] = Field(
         [], description="empty admits all"
     )
     expires_at: datetime | None = None

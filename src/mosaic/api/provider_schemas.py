@@ -88,6 +88,7 @@ class ProviderRow(Document):
     breaker: Breaker | None = Field(description="of its worst model; null when none was asked yet")
     rate_limit: dict[str, Any] | None = Field(description="what is known of its key's limits")
     targets: list[TargetFigures] = Field(description="its models that were asked since the start")
+    healing: dict[str, Any] | None = Field(description="the last attempt to heal it, step by step")
 
 
 class ProviderPage(Document):

@@ -14,6 +14,7 @@ __all__ = [
     "AgentPage",
     "ApprovalDocument",
     "ApprovalPage",
+    "ApprovalPreview",
     "ApprovalStatusName",
     "Approve",
     "ArtifactPage",
@@ -23,16 +24,19 @@ __all__ = [
     "Health",
     "Id",
     "Limit",
+    "Preview",
     "Reject",
     "Requeued",
     "RunDocument",
     "RunPage",
     "RunStatusName",
     "SignalSent",
+    "SignedAnswerTaken",
     "StartRun",
     "SystemDocument",
     "Validate",
     "Validation",
+    "WebhookPage",
 ]
 
 Id = Annotated[str, Path(min_length=1, max_length=500)]
@@ -85,11 +89,29 @@ class Fork(Body):
     inputs: dict[str, Any] | None = Field(None, description="inputs that replace those of the old run")
 
 
-class Approve(Body):
-    """A yes, perhaps with changed arguments or an answer."""
+class Preview(Body):
+    """A yes that is looked at before it is given."""
+
+    model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
+
+    arguments: dict[str, Any] | None = Field(None, description="run the tool with these arguments instead")
+    changes: dict[str, Any] | None = Field(
+        None, alias="set", max_length=100, description="or change single places: dotted place -> value"
+    )
+    scope: Literal["once", "run", "always"] = Field(
+        "once", description="how long the yes holds: this call, the rest of the run, until it is revoked"
+    )
+    match: dict[str, Any] | None = Field(
+        None,
+        max_length=100,
+        description="argument -> what it must be like (`src/**`), for a yes that lasts; empty: the same arguments",
+    )
+
+
+class Approve(Preview):
+    """A yes, perhaps with changed arguments or an answer, for once or for longer."""
 
     note: str | None = Field(None, max_length=4000)
-    arguments: dict[str, Any] | None = Field(None, description="run the tool with these arguments instead")
     answer: Any = Field(None, description="the answer to a question of a workflow")
 
 
@@ -182,6 +204,17 @@ class EventPage(Document):
     after: int
 
 
+class VoteDocument(Document):
+    """One person's answer."""
+
+    actor: str
+    approve: bool
+    voted_at: datetime
+    note: str | None
+    edited: bool = Field(description="the yes is for other arguments than those that were asked about")
+    scope: Literal["once", "run", "always"]
+
+
 class ApprovalDocument(Document):
     """A question to a person, and its answer."""
 
@@ -197,17 +230,72 @@ class ApprovalDocument(Document):
     requested_at: datetime
     expires_at: datetime | None
     on_timeout: Literal["deny", "approve"]
+    quorum: int = Field(description="how many different people must say yes, or vote")
+    counting: Literal["veto", "majority"] = Field(description="one no rejects, or the larger side decides")
+    four_eyes: bool = Field(description="whoever the run belongs to may not say yes")
+    votes: list[VoteDocument]
     decided_by: str | None
     decided_at: datetime | None
     note: str | None
     arguments: dict[str, Any] | None
     answer: Any
+    scope: Literal["once", "run", "always"]
+    pattern: dict[str, Any] | None = Field(description="the calls that a lasting yes holds for")
+    rule: str | None = Field(description="the rule that a lasting yes became")
 
 
 class ApprovalPage(Document):
-    """Approvals, oldest first."""
+    """Approvals, oldest first; events after `seq` tell what has changed since."""
 
     items: list[ApprovalDocument]
+    next_cursor: str | None
+    seq: int
+
+
+class ApprovalPreview(Document):
+    """What a yes would mean."""
+
+    approval: str
+    status: ApprovalStatusName
+    arguments: dict[str, Any] | None = Field(
+        description="what the yes is for, secrets masked; null: too large"
+    )
+    edited: bool
+    scope: Literal["once", "run", "always"]
+    pattern: dict[str, Any] | None = Field(description="the calls it would hold for besides this one")
+    holds_for: str | None = Field(description="the same as a sentence")
+    detail: dict[str, Any] = Field(
+        description="what edited arguments would do: risk, effects, diff, command, note"
+    )
+
+
+class WebhookDocument(Document):
+    """A place that is told of approvals and may answer them."""
+
+    name: str
+    host: str | None = Field(description="where it is told; null: it only answers")
+    events: list[str]
+    roles: list[str] = Field(description="what it answers as; none: it may not")
+    problem: str | None = Field(description="what is wrong with its secret")
+    waiting: int = Field(description="events it is still to be told")
+    given_up: int = Field(description="events it was not told after every attempt failed")
+    error: str | None = Field(description="why the newest failed delivery did")
+
+
+class WebhookPage(Document):
+    """The webhooks of the settings."""
+
+    items: list[WebhookDocument]
+
+
+class SignedAnswerTaken(Document):
+    """Where an approval stands after a signed answer."""
+
+    id: str
+    status: ApprovalStatusName
+    decided_by: str | None
+    votes: list[VoteDocument]
+    quorum: int
 
 
 class ArtifactDocument(Document):

@@ -1,17 +1,21 @@
 """The application: every room, built from the settings and wired. The only place that knows them all."""
 
 import asyncio
+import functools
 import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import unquote
 
 from mosaic import __version__
 from mosaic.agents import AgentRegistry, AgentRunner, Conversations
+from mosaic.app.cache_operations import CacheOperations
+from mosaic.app.catalogue import ToolCatalogue
 from mosaic.app.door import Door
 from mosaic.app.door_operations import DoorOperations
 from mosaic.app.operations import Operations, Rooms
+from mosaic.app.outside import Outside
 from mosaic.app.parts import (
     make_cost,
     make_engine,
@@ -21,11 +25,16 @@ from mosaic.app.parts import (
     newest_schema,
     queue_of,
 )
+from mosaic.app.plan_operations import PlanOperations
+from mosaic.app.policy_operations import PolicyOperations
 from mosaic.app.provider_operations import ProviderOperations
+from mosaic.app.provider_tools import ProviderTools
 from mosaic.app.run_tools import RunTools
 from mosaic.app.settings import Settings, load_settings
+from mosaic.app.tool_operations import ToolOperations
+from mosaic.app.webhooks import Webhooks, webhooks_of
 from mosaic.app.workplaces import Workplaces
-from mosaic.core.context import Context
+from mosaic.core.context import Actor, Context
 from mosaic.core.errors import Unavailable
 from mosaic.core.redaction import Redactor
 from mosaic.cost import Cost
@@ -40,7 +49,8 @@ from mosaic.runs.ending import Closer
 from mosaic.runs.handler import RunHandler
 from mosaic.runs.service import HANDLER, RunService
 from mosaic.storage import Database, DataLock, open_blobs
-from mosaic.tools import Approvals, ToolDoor
+from mosaic.tools import Approvals, LocalOwner, Previews, ToolDoor, ToolRegistry, WebhookRoles
+from mosaic.tools.policies import PolicyJudge, PolicyVersions, StandingRules
 from mosaic.workflows import AgentHandler, Services, WorkflowHandler
 from mosaic.workflows.interfaces import EnvironmentSecrets
 from mosaic.workspaces import Workspaces
@@ -130,34 +140,105 @@ class Application:
                 engine=self.engine,
                 inference=self.inference,
                 database=self.database,
+                webhooks=self.webhooks,
                 address=lambda: self.address,
             )
         )
+        self.outside = Outside(
+            database=self.database,
+            journal=self.journal,
+            engine=self.engine,
+            approvals=self.approvals,
+            door=self.door,
+            tools=self.tools,
+            catalogue=self.catalogue,
+            operations=self.operations,
+            runs=self.runs,
+            definitions=self.definitions,
+            views=self.settings.tools.views,
+        )
+        self.tool_operations = ToolOperations(self.registry, self.tools.boxes, self.outside)
+        self.policy_operations = PolicyOperations(
+            self.judge,
+            self.standing_rules,
+            self.versions,
+            base=self.tools.outside_policy,
+            tools=self.tools.boxes.registered,
+            outside=self.outside.toolbox,
+        )
         self.door_operations = DoorOperations.over(self.model, self.database, self.providers)
+        self.cache_operations = CacheOperations(self.model)
+        self.plans = PlanOperations(self)
         self.provider_operations = ProviderOperations(
             door=self.model,
             providers=self.providers,
             home_settings=lambda: load_settings(self.settings.home, environ=self._environ),
         )
+        owner = Context(self.settings.tenant, self.settings.project, Actor("system", "healing"))
+        self.model.healing.reload = functools.partial(self.provider_operations.reload_providers, owner)
 
     def _build_tools(self) -> None:
-        self.approvals = Approvals(self.database, self.journal, self.engine, redactor=self.redactor)
         self.workplaces = Workplaces(Workspaces(self.settings.home))
+        self.registry: ToolRegistry
         self.tools = RunTools(
-            self.settings, redactor=self.redactor, environ=self._environ, worktree=self.workplaces.path
+            self.settings,
+            redactor=self.redactor,
+            environ=self._environ,
+            worktree=self.workplaces.path,
+            registry=self._registry,
         )
+        self.standing_rules = StandingRules(self.database, self.journal, redactor=self.redactor)
+        roles = WebhookRoles(LocalOwner(), {hook.name: hook.roles for hook in webhooks_of(self.settings)})
+        self.versions = PolicyVersions(self.database, self.blobs)
+        self.judge = PolicyJudge(
+            self.settings.home,
+            standing=self.standing_rules,
+            versions=self.versions,
+            roles=roles,
+            spent=self._spent_usd,
+        )
+        self.approvals = Approvals(
+            self.database,
+            self.journal,
+            self.engine,
+            roles=roles,
+            rules=self.standing_rules,
+            previews=Previews(self.tools.boxes.registered, self.workplaces.path),
+            redactor=self.redactor,
+        )
+        self.webhooks = Webhooks(
+            self.settings,
+            self.approvals,
+            database=self.database,
+            journal=self.journal,
+            bus=self.bus,
+            redactor=self.redactor,
+            environ=self._environ,
+            address=lambda: self.address,
+        )
+        provided = ProviderTools(
+            self.providers, self.inference, self.cost, database=self.database, journal=self.journal
+        )
+        self.catalogue = ToolCatalogue(self.tools.boxes, provided, views=self.settings.tools.views)
         self.door = ToolDoor(
             self.approvals,
             settings=self.tools.settings,
             redactor=self.redactor,
             blobs=self.blobs,
             cost_so_far=self._cost_so_far,
+            judge=self.judge,
         )
+
+    def _registry(self, secret: Callable[[str], str], reserved: Collection[str]) -> ToolRegistry:
+        self.registry = ToolRegistry(self.database, self.journal, self.bus, secret=secret, reserved=reserved)
+        return self.registry
 
     def _build_runs(self) -> None:
         artifacts = Artifacts(self.blobs)
         closers: tuple[Closer, ...] = (self.approvals.withdraw, self.conversations.close_run)
-        definitions = Definitions(self.database, self.blobs, self.settings.home / "scripts")
+        definitions = self.definitions = Definitions(
+            self.database, self.blobs, self.settings.home / "scripts"
+        )
         self.runs = RunService(
             self.database,
             self.journal,
@@ -207,6 +288,9 @@ class Application:
             ),
         )
 
+    async def _spent_usd(self, ctx: Context, run_id: str) -> float:
+        return float((await self.cost.run_cost(ctx, run_id)).money.as_usd)
+
     async def _cost_so_far(self, ctx: Context, run_id: str) -> str | None:
         cost = await self.cost.run_cost(ctx, run_id)
         return f"{cost.money} for {cost.calls} model calls"
@@ -228,9 +312,11 @@ class Application:
         if not execute:
             return
         self._executes = True
+        await self.judge.start()
         await self.model.start()
+        await self.registry.start()
         await self.engine.launch()
-        for work in (self.agents.keep_alive, self._reconcile):
+        for work in (self.agents.keep_alive, self._reconcile, self.webhooks.deliver, self.plans.follow):
             self._background.append(asyncio.create_task(work()))
 
     async def _reconcile(self) -> None:
@@ -260,7 +346,9 @@ class Application:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         steps: list[Callable[[], Any]] = [
+            self.judge.close,
             self.tools.close,
+            self.registry.close,
             self.model.close,
             self._close_telemetry,
             self.providers.close,

@@ -17,12 +17,14 @@ from mosaic.app.home import make_home
 from mosaic.app.owner import TOKEN_VARIABLE
 from mosaic.app.parts import make_cost, make_providers, make_storage
 from mosaic.app.presence import find_server
+from mosaic.app.sandbox import make_sandbox
 from mosaic.app.settings import Settings, load_settings
 from mosaic.core.errors import MosaicError
 from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonObject
 from mosaic.cost.prices import PriceList
 from mosaic.storage import Database, read_owner
+from mosaic.tools import Probe, Sandboxes
 
 __all__ = ["Finding", "examine"]
 
@@ -54,8 +56,9 @@ async def examine(home: Path | None) -> list[Finding]:
     except MosaicError as error:
         problems = "".join(f"\n  {problem}" for problem in getattr(error, "problems", ()))
         return [*findings, Finding("settings", "failed", f"{error.message}{problems}", error.hint)]
-    findings += [_settings(settings), _data(settings), _server(settings), _token(settings), _sandbox()]
+    findings += [_settings(settings), _data(settings), _server(settings), _token(settings)]
     checks: tuple[tuple[str, Check], ...] = (
+        ("sandbox", _sandbox),
         ("database", _database),
         ("models", _models),
         ("prices", _prices),
@@ -135,16 +138,40 @@ def _token(settings: Settings) -> Finding:
     return Finding("token", "ok", str(path))
 
 
-def _sandbox() -> Finding:
-    path = shutil.which("bwrap")
-    if path is None:
-        return Finding(
-            "sandbox",
-            "warning",
-            "bubblewrap is not installed: commands run in their worktree with a clean environment, but unconfined.",
-            "Install the package bubblewrap, and run only work you trust until then.",
-        )
-    return Finding("sandbox", "ok", f"bubblewrap at {path}")
+async def _sandbox(settings: Settings) -> list[Finding]:
+    """Tell where commands run; then what each sandbox can do here."""
+    sandboxes = Sandboxes(make_sandbox(settings.tools.sandbox))
+    probes = {
+        name: await sandboxes.probe(name) for name in ("bubblewrap", "native", "docker", "e2b", "daytona")
+    }
+    network = sandboxes.settings.network == "host"
+    try:
+        chosen = (await sandboxes.chosen(network=network)).name
+    except MosaicError as error:
+        first = Finding("sandbox", "failed", error.message, error.hint)
+    else:
+        first = _where_commands_run(chosen, probes.get(chosen), network=network)
+    return [first, *(_driver(probe) for probe in probes.values())]
+
+
+def _where_commands_run(chosen: str, probe: Probe | None, *, network: bool) -> Finding:
+    if probe is None:
+        message = "commands run without a sandbox: the settings say so (tools.sandbox.driver: off)."
+        return Finding("sandbox", "warning", message, "Run only work you trust, or set it to auto.")
+    reach = "with this machine's network, where the policy allows it" if network else "without network"
+    message = f"commands run in {chosen}, {reach}"
+    if probe.gaps:
+        lacks = "; ".join(f"{hold}: {why}" for hold, why in sorted(probe.gaps.items()))
+        return Finding("sandbox", "warning", f"{message}. Not held: {lacks}", probe.fix)
+    return Finding("sandbox", "ok", f"{message}; held: {', '.join(sorted(probe.holds))}")
+
+
+def _driver(probe: Probe) -> Finding:
+    name = f"sandbox {probe.driver}"
+    if not probe.works:
+        return Finding(name, "ok", f"not here: {probe.detail}", probe.fix)
+    lacks = f"; does not hold {', '.join(sorted(probe.gaps))}" if probe.gaps else ""
+    return Finding(name, "ok", f"works: {probe.detail}{lacks}")
 
 
 async def _database(settings: Settings) -> list[Finding]:

@@ -7,12 +7,14 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from mosaic.app.config_file import CONFIG_NAMES
+from mosaic.app.healing import Healing
 from mosaic.app.learned_file import LearnedFile
 from mosaic.app.parts import make_quotas
+from mosaic.app.popularity_file import PopularityFile
 from mosaic.app.sections import CacheSection, GatewaySection
 from mosaic.app.settings import Settings
 from mosaic.app.targets import find_targets
-from mosaic.cache import CacheSettings, open_cache
+from mosaic.cache import CachePolicy, CacheSettings, Warming, open_cache
 from mosaic.core.errors import InvalidInput, Unavailable
 from mosaic.core.redaction import Redactor
 from mosaic.cost import (
@@ -27,7 +29,16 @@ from mosaic.cost import (
     Quotas,
 )
 from mosaic.events import Bus, Journal
-from mosaic.inference import Captures, DoorMetrics, DoorRooms, DoorSettings, Guards, ModelDoor, Traffic
+from mosaic.inference import (
+    Captures,
+    DoorMetrics,
+    DoorRooms,
+    DoorSettings,
+    Guards,
+    ModelDoor,
+    SimilarSettings,
+    Traffic,
+)
 from mosaic.observability import Telemetry, get_logger
 from mosaic.providers import ProviderHealth, ProviderRegistry
 from mosaic.providers.health import HealthMonitor
@@ -43,7 +54,6 @@ __all__ = ["Door"]
 _Seen = tuple[tuple[str, int, int], ...]
 
 _LOOK_AGAIN_S = 1.0
-_GONE = frozenset({"unreachable", "refused", "broken"})
 
 _log = get_logger(__name__)
 
@@ -82,11 +92,15 @@ class Door:
         self.prices = PriceBook(cost.prices)
         self.own_prices = OwnPrices(database, journal, bus, self.prices)
         self.guards = Guards()
+        self.healing = Healing(self.guards)
         self._health_check_s = settings.gateway.health_check_s
         self.health = HealthMonitor(providers, every_s=self._health_check_s, on_change=self._health_changed)
         self.live = LiveStats(is_open=self.guards.avoided)
         self.upstream = UpstreamPool()
         self.cache = open_cache(_cache_settings(settings.cache, environ))
+        self.warming = Warming(self.cache)
+        self._warms = settings.cache.warm and bool(self.cache.below)
+        self._popular = PopularityFile(settings.home, self.warming)
         self.registry = CollectorRegistry()
         self.metrics = DoorMetrics(self.registry)
         self._routes_seen: _Seen = ()
@@ -94,26 +108,40 @@ class Door:
         self.traffic = Traffic(self.router, self.guards)
         self._learned = LearnedFile(settings.home, self.router)
         self.model_door = ModelDoor(
-            DoorRooms(
-                providers=providers,
-                router=self.router,
-                live=self.live,
-                guards=self.guards,
-                budgets=self.budgets,
-                quotas=self.quotas,
-                ledger=self.ledger,
-                prices=self.prices,
-                cache=self.cache,
-                upstream=self.upstream,
-                metrics=self.metrics,
-                retries=RetryBudget(),
-                redactor=redactor,
-                telemetry=telemetry,
-                captures=_captures(settings.gateway, blobs, redactor),
-                settings=_door_settings(settings.gateway, settings.inference.max_output_tokens),
-            )
+            self._rooms(settings, providers, redactor=redactor, telemetry=telemetry, blobs=blobs)
         )
         self._tasks: list[asyncio.Task[None]] = []
+
+    def _rooms(
+        self,
+        settings: Settings,
+        providers: ProviderRegistry,
+        *,
+        redactor: Redactor,
+        telemetry: Telemetry | None,
+        blobs: BlobStore | None,
+    ) -> DoorRooms:
+        """Return what calls from outside pass."""
+        return DoorRooms(
+            providers=providers,
+            router=self.router,
+            live=self.live,
+            guards=self.guards,
+            budgets=self.budgets,
+            quotas=self.quotas,
+            ledger=self.ledger,
+            prices=self.prices,
+            cache=self.cache,
+            upstream=self.upstream,
+            metrics=self.metrics,
+            retries=RetryBudget(),
+            redactor=redactor,
+            telemetry=telemetry,
+            captures=_captures(settings.gateway, blobs, redactor),
+            similar=_similar(settings.cache),
+            cache_limits=_limits(settings.cache),
+            settings=_door_settings(settings.gateway, settings.inference.max_output_tokens),
+        )
 
     async def start(self) -> None:
         """Read keys, limits and routes, and follow their changes.
@@ -131,6 +159,9 @@ class Door:
             asyncio.create_task(self.cache.listen(), name="cache purges"),
             asyncio.create_task(self._learned.keep(), name="learned routes"),
         ]
+        if self._warms:  # without a tier below there is nothing to bring into memory
+            self._popular.recall()
+            self._tasks.append(asyncio.create_task(self.warming.run(), name="cache warming"))
         if self._health_check_s:
             self._tasks.append(asyncio.create_task(self._ask_for_health(), name="health checks"))
 
@@ -164,8 +195,11 @@ class Door:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.healing.close()
         await self.model_door.close()
         self._learned.save()
+        if self._warms:
+            self._popular.save()
         await self.upstream.close()
         await self.cache.close()
         await self.own_prices.close()
@@ -177,9 +211,7 @@ class Door:
         await self.health.run()
 
     async def _health_changed(self, changed: Sequence[ProviderHealth]) -> None:
-        for health in changed:
-            self.guards.set_gone(health.provider, gone=health.status in _GONE)
-            _log.info("the provider %s is %s: %s", health.provider, health.status, health.detail)
+        self.healing.heard(changed, self.health)
 
     async def _watch(self) -> None:
         while True:
@@ -233,3 +265,20 @@ def _cache_settings(section: CacheSection, environ: Mapping[str, str]) -> CacheS
         redis_password=environ.get("MOSAIC_REDIS_PASSWORD"),
         objects_url=section.objects_url or "",
     )
+
+
+def _similar(section: CacheSection) -> SimilarSettings:
+    own = section.semantic
+    return SimilarSettings(own.embedder, own.tenants, own.similarity, own.timeout_s)
+
+
+def _limits(section: CacheSection) -> dict[str, CachePolicy]:
+    return {
+        name: CachePolicy(
+            ttl_s=own.ttl_s,
+            max_bytes=own.max_bytes,
+            tiers=frozenset(own.tiers) if own.tiers is not None else None,
+            similarity=0.0,  # the route's own is the stricter one
+        )
+        for name, own in section.providers.items()
+    }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mosaic.agents import AgentRegistry
 from mosaic.app.requests import INSTALLED_TOOLS
+from mosaic.app.webhooks import Webhooks
 from mosaic.core.context import Context
 from mosaic.core.errors import InvalidDefinition, InvalidInput, Problem
 from mosaic.core.values import JsonObject, JsonValue, canonical_json, to_json
@@ -21,7 +22,7 @@ from mosaic.runs.progress import RunProgress
 from mosaic.runs.schemas import TERMINAL, Run, RunOptions, RunStatus
 from mosaic.runs.service import RunService
 from mosaic.storage import Database
-from mosaic.tools import Approvals
+from mosaic.tools import Answer, Approvals, ApprovalScope
 from mosaic.workflows import Bundle, load_bundle
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Operations", "Rooms"]
 
 _MOST_PAGES = 20
+_MOST_APPROVALS = 1_000
+_SCOPES: tuple[ApprovalScope, ...] = ("once", "run", "always")
 _DEEPEST = 100
 _PROGRESS_TYPES = (
     "step.started",
@@ -59,6 +62,7 @@ class Rooms:
     engine: Engine
     inference: Inference
     database: Database
+    webhooks: Webhooks
     address: Callable[[], str | None]
 
 
@@ -154,8 +158,11 @@ class Operations:
     async def _pending(self, ctx: Context) -> dict[str, list[str]]:
         """Return the open approvals of the tenant by run."""
         found: dict[str, list[str]] = {}
-        for approval in await self._rooms.approvals.list(ctx, status="pending"):
-            found.setdefault(approval.run_id, []).append(approval.id)
+        after: str | None = None
+        while page := await self._rooms.approvals.list(ctx, status="pending", after=after):
+            for approval in page:
+                found.setdefault(approval.run_id, []).append(approval.id)
+            after = page[-1].id
         return found
 
     async def events(
@@ -205,26 +212,51 @@ class Operations:
         await self._rooms.runs.signal(ctx, run_id, name, payload)
         return {"run_id": run_id, "signal": name}
 
-    async def approvals(self, ctx: Context, *, status: str | None, run_id: str | None) -> JsonObject:
-        """Return approvals, oldest first."""
-        found = await self._rooms.approvals.list(ctx, status=status, run_id=run_id)
-        return {"items": [approval.to_json() for approval in found]}
+    async def approvals(
+        self,
+        ctx: Context,
+        *,
+        status: str | None,
+        run_id: str | None,
+        limit: int = _MOST_APPROVALS,
+        cursor: str | None = None,
+    ) -> JsonObject:
+        """Return a page of approvals, oldest first; events after ``seq`` tell what has changed since."""
+        seq = await self._rooms.journal.head(ctx)
+        found = await self._rooms.approvals.list(ctx, status=status, run_id=run_id, limit=limit, after=cursor)
+        return {
+            "items": [approval.to_json() for approval in found],
+            "next_cursor": found[-1].id if len(found) == limit else None,
+            "seq": seq,
+        }
 
     async def approval(self, ctx: Context, approval_id: str) -> JsonObject:
         """Return one approval."""
         shown: JsonObject = (await self._rooms.approvals.get(ctx, approval_id)).to_json()
         return shown
 
+    async def approval_webhooks(self, ctx: Context) -> JsonObject:
+        """Return the webhooks of the settings and what each has not heard yet."""
+        return await self._rooms.webhooks.status(ctx)
+
+    async def preview_approval(self, ctx: Context, approval_id: str, wanted: JsonObject) -> JsonObject:
+        """Return what a yes would mean: the arguments it is for, what they would do, the calls it would hold for."""
+        answer = _answer({**wanted, "approve": True})
+        return await self._rooms.approvals.preview(ctx, approval_id, answer)
+
     async def decide(self, ctx: Context, approval_id: str, decision: JsonObject) -> JsonObject:
-        """Answer an approval: `approve`, and perhaps `note`, `arguments` or `answer`."""
-        require_text({key: decision.get(key) for key in ("note", "arguments", "answer")}, "decision")
+        """Answer an approval: `approve`, and perhaps `note`, `arguments` or `set`, `answer`, `scope`, `match`."""
+        answer = _answer(decision)
         decided = await self._rooms.approvals.decide(
             ctx,
             approval_id,
-            approve=bool(decision["approve"]),
-            note=decision.get("note"),
-            arguments=decision.get("arguments"),
-            answer=decision.get("answer"),
+            approve=answer.approve,
+            note=answer.note,
+            arguments=answer.arguments,
+            changes=answer.changes,
+            answer=answer.answer,
+            scope=answer.scope,
+            match=answer.match,
         )
         shown: JsonObject = decided.to_json()
         return shown
@@ -283,6 +315,23 @@ class Operations:
             },
             "providers": health,
         }
+
+
+def _answer(said: JsonObject) -> Answer:
+    require_text({key: said.get(key) for key in ("note", "arguments", "set", "answer", "match")}, "decision")
+    wanted = said.get("scope") or "once"
+    scope = next((scope for scope in _SCOPES if scope == wanted), None)
+    if scope is None:
+        raise InvalidInput(f"A yes cannot hold {wanted!r}.", hint=f"One of: {', '.join(_SCOPES)}.")
+    return Answer(
+        approve=bool(said["approve"]),
+        note=said.get("note"),
+        arguments=said.get("arguments"),
+        changes=said.get("set"),
+        answer=said.get("answer"),
+        scope=scope,
+        match=said.get("match"),
+    )
 
 
 def _plain(value: "DataclassInstance") -> JsonObject:

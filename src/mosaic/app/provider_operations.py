@@ -215,6 +215,7 @@ class ProviderOperations:
             "breaker": _worst(target["breaker"] for target in targets),
             "rate_limit": next((found for target in targets if (found := target["rate_limit"])), None),
             "targets": [{key: target[key] for key in target if key != "rate_limit"} for target in targets],
+            "healing": report.to_json() if (report := self._door.healing.reports.get(name)) else None,
         }
         try:
             manifest = self._providers.manifest(name)

@@ -14,6 +14,8 @@ __all__ = [
     "InferenceSection",
     "LimitsSection",
     "LogsSection",
+    "McpOAuthSection",
+    "McpSection",
     "McpServerSection",
     "PoolSection",
     "PriceSection",
@@ -21,11 +23,14 @@ __all__ = [
     "QuotaSection",
     "QuotasSection",
     "RetrySection",
+    "SandboxSection",
     "SecretName",
     "Section",
     "ServerSection",
     "StorageSection",
+    "ToolViewSection",
     "ToolsSection",
+    "WebhookSection",
 ]
 
 
@@ -142,12 +147,71 @@ class GatewaySection(Section):
     total_s: Seconds = 900.0
 
 
+class McpOAuthSection(Section):
+    """An authorization server whose tokens `/mcp` takes besides the owner's token and virtual keys."""
+
+    issuer: str = Field(pattern=r"^https?://\S+$", description="Exactly as its tokens name it.")
+    audience: str = Field(
+        pattern=r"^https?://\S+$", description="The public address of /mcp, exactly as tokens name it."
+    )
+    jwks_url: str = Field(pattern=r"^https?://\S+$", description="Where its public keys are.")
+    scope: str = Field("tools", pattern=r"^\S+$", description="What a token must have been granted.")
+
+
+class McpSection(Section):
+    """The `/mcp` door for MCP clients."""
+
+    enabled: bool = True
+    allowed_origins: Names = Field(
+        (), description="Web pages that may call it, such as https://chat.example."
+    )
+    session_idle_s: Seconds = Field(1_800.0, description="How long a session may be silent (2025 wire).")
+    max_sessions: int = Field(10_000, ge=1, le=1_000_000, description="Sessions at once on this node.")
+    wait_s: Seconds = Field(
+        50.0, description="How long a call waits for a person where its client cannot be asked itself."
+    )
+    oauth: McpOAuthSection | None = None
+
+
+class A2aSection(Section):
+    """The `/a2a` door for other agents; needs the extra `a2a`."""
+
+    enabled: bool = True
+    skill: str | None = Field(None, description="The workflow that a message is for when it names none.")
+    public_url: str | None = Field(None, description="How other agents reach this installation.")
+    wait_s: Seconds = Field(300.0, description="How long a message waits for its task to end.")
+
+
+class SimilarSection(Section):
+    """Answers to similar questions, on routes whose `cache` says `semantic: true`. Off unless a model is named."""
+
+    embedder: str | None = Field(
+        None, pattern=r"^[^:\s]+:\S+$", description="provider:model for the vectors."
+    )
+    tenants: Names = Field(("*",), description="Whose questions are compared; each only with its own.")
+    similarity: float = Field(0.97, ge=0.5, le=1.0)
+    timeout_s: Seconds = 2.0
+
+
+class ProviderCacheSection(Section):
+    """How a provider's answers may be kept at most, on whatever route."""
+
+    ttl_s: float = Field(3_600.0 * 24 * 365, ge=0, description="0 keeps none.")
+    tiers: Names | None = Field(None, description="Of memory, redis, objects.")
+    max_bytes: int = Field(1_000_000, ge=1)
+
+
 class CacheSection(Section):
     """Answers kept for the next who asks, on routes with `cache`."""
 
     memory_bytes: int = Field(64_000_000, ge=0, le=64_000_000_000)
     redis_url: str | None = Field(None, description="The second tier; its password is MOSAIC_REDIS_PASSWORD.")
     objects_url: str | None = Field(None, description="The third tier: a folder, or an object store's URL.")
+    semantic: SimilarSection = SimilarSection()
+    providers: dict[str, ProviderCacheSection] = Field({}, description="By provider, with * and ?.")
+    warm: bool = Field(
+        True, description="Bring what was popular at this hour before into memory ahead of it."
+    )
 
 
 class RetrySection(Section):
@@ -236,6 +300,50 @@ class McpServerSection(Section):
         return self
 
 
+class ToolViewSection(Section):
+    """A part of the tools under a name of its own: a virtual MCP server."""
+
+    tools: Names = Field((), description="Patterns of tool names, such as `git.*`.")
+    projects: Names = Field((), description="The projects that see this and nothing else; empty means any.")
+    roles: Names = Field((), description="Who may use it; empty means anyone.")
+
+
+class SandboxSection(Section):
+    """Where commands run, and what must be held there."""
+
+    driver: Literal["auto", "bubblewrap", "native", "docker", "e2b", "daytona", "off"] = Field(
+        "auto", description="auto takes bubblewrap, or else native, if it holds what is required."
+    )
+    require: Annotated[
+        tuple[
+            Literal[
+                "writes",
+                "metadata",
+                "reads",
+                "network",
+                "environment",
+                "git",
+                "processes",
+                "memory",
+                "cpu",
+            ],
+            ...,
+        ],
+        BeforeValidator(_listed),
+    ] = Field(("writes", "reads", "environment"), description="What must be held; else a command is refused.")
+    network: Literal["none", "host"] = Field(
+        "none", description="host gives the network to commands whose policy allows it."
+    )
+    readable: Names = Field((), description="Directories of the host that commands may read.")
+    memory_mb: int = Field(4_096, ge=64, description="Memory of one command, in MiB.")
+    processes: int = Field(512, ge=16, le=100_000, description="Processes of one command.")
+    cpus: float | None = Field(
+        None, gt=0, le=1_024, description="Processors of one command; empty: no bound."
+    )
+    file_mb: int = Field(4_096, ge=1, description="The largest file that a command may write, in MiB.")
+    image: str | None = Field(None, description="The image (Docker), template (E2B) or snapshot (Daytona).")
+
+
 class ToolsSection(Section):
     """The tool door."""
 
@@ -244,16 +352,40 @@ class ToolsSection(Section):
         description="Private hosts or networks that http.request and MCP over HTTP may reach, such as 127.0.0.1.",
     )
     mcp_servers: dict[str, McpServerSection] = Field({}, description="Servers that workflows may name.")
+    sandbox: SandboxSection = SandboxSection()
+    views: dict[str, ToolViewSection] = Field({}, description="Parts of the tools, by name: virtual servers.")
+
+
+class WebhookSection(Section):
+    """A place that is told of approvals, signed, and may answer them."""
+
+    url: str | None = Field(
+        None, pattern=r"^https?://\S+$", description="Where it is told; without it, it only answers."
+    )
+    secret: SecretName = Field(description="The variable with its secret: whsec_ and base64.")
+    events: Annotated[
+        tuple[Literal["requested", "voted", "decided", "expired"], ...], BeforeValidator(_listed)
+    ] = Field(("requested", "decided", "expired"), description="What it is told.")
+    roles: Names = Field((), description="What it answers as; without any it may not answer.")
+    tolerance_s: float = Field(300.0, gt=0, le=300, description="How far its clock may be from ours.")
 
 
 class ApprovalsSection(Section):
     """What holds for an approval where the tool or the workflow does not say."""
 
     roles: Names = Field((), description="Who may answer; empty means any person.")
+    quorum: int = Field(1, ge=1, le=100, description="How many different people must say yes.")
+    counting: Literal["veto", "majority"] = Field(
+        "veto", description="One no rejects, or the larger side decides."
+    )
+    four_eyes: bool = Field(False, description="Whoever the run belongs to may not say yes.")
     timeout_s: Seconds | None = Field(
         None, description="Seconds until silence decides; empty waits for ever."
     )
     on_timeout: Literal["deny", "approve"] = "deny"
+    webhooks: dict[str, WebhookSection] = Field(
+        {}, description="Places that are told of approvals and may answer them, by name."
+    )
 
 
 class LimitsSection(Section):

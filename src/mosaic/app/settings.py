@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from mosaic.app.config_file import CONFIG_NAMES, find_config, place_of, read_config, secret_problems, shown
 from mosaic.app.sections import (
+    A2aSection,
     ApprovalsSection,
     CacheSection,
     CostSection,
@@ -22,6 +23,7 @@ from mosaic.app.sections import (
     InferenceSection,
     LimitsSection,
     LogsSection,
+    McpSection,
     PoolSection,
     ProviderSection,
     Section,
@@ -52,6 +54,8 @@ class Settings(Section):
     inference: InferenceSection = InferenceSection()
     cost: CostSection = CostSection()
     gateway: GatewaySection = GatewaySection()
+    mcp: McpSection = McpSection()
+    a2a: A2aSection = A2aSection()
     cache: CacheSection = CacheSection()
     routing: dict[str, Any] = Field(
         {}, description="Routes and rules, where they have no file of their own (`routes.yaml`)."

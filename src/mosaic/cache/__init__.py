@@ -9,7 +9,7 @@ from mosaic.cache.keys import key_prefix, purge_key, purge_prefix, purge_tag, re
 from mosaic.cache.memory import MemoryTier
 from mosaic.cache.object_tier import ObjectTier, open_objects
 from mosaic.cache.opening import open_cache
-from mosaic.cache.policies import CachePolicies
+from mosaic.cache.policies import CachePolicies, stricter
 from mosaic.cache.questions import Question, read_question
 from mosaic.cache.recording import StreamRecorder
 from mosaic.cache.redis_tier import RedisPurges, RedisTier, connect_redis
@@ -63,4 +63,5 @@ __all__ = [
     "read_question",
     "request_key",
     "scope_of",
+    "stricter",
 ]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mosaic.cache.schemas import CachePolicy
 
-__all__ = ["CachePolicies"]
+__all__ = ["CachePolicies", "stricter"]
 
 _MOST_REMEMBERED = 10_000
 
@@ -52,7 +52,7 @@ class CachePolicies:
         limit = _matching(self._providers, provider, policy)
         if limit is None or limit.ttl_s <= 0:
             return None
-        return policy if limit is policy else _stricter(policy, limit)
+        return policy if limit is policy else stricter(policy, limit)
 
 
 def _matching(
@@ -66,7 +66,8 @@ def _matching(
     return otherwise
 
 
-def _stricter(policy: CachePolicy, limit: CachePolicy) -> CachePolicy:
+def stricter(policy: CachePolicy, limit: CachePolicy) -> CachePolicy:
+    """Return a policy that keeps no more, no longer and in no more places than either."""
     if policy.tiers is None or limit.tiers is None:
         tiers = limit.tiers if policy.tiers is None else policy.tiers
     else:

@@ -12,17 +12,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mosaic.app.presence import find_server
+from mosaic.cli.plan_client import PlanClient
+from mosaic.cli.policy_client import PolicyClient
+from mosaic.cli.tool_client import ToolClient
 from mosaic.core.context import Actor, Context
 from mosaic.core.errors import Locked
 from mosaic.core.values import JsonObject, JsonValue
 
 if TYPE_CHECKING:
+    from mosaic.app.cache_operations import CacheOperations
     from mosaic.app.door_operations import DoorOperations
     from mosaic.app.operations import Operations
+    from mosaic.app.plan_operations import PlanOperations
+    from mosaic.app.policy_operations import PolicyOperations
     from mosaic.app.provider_operations import ProviderOperations
     from mosaic.app.settings import Settings
+    from mosaic.app.tool_operations import ToolOperations
 
-__all__ = ["Client", "DoorClient", "LocalClient", "ProviderClient", "connect"]
+__all__ = ["CacheClient", "Client", "DoorClient", "LocalClient", "ProviderClient", "connect"]
 
 
 class DoorClient(Protocol):
@@ -153,7 +160,23 @@ class ProviderClient(Protocol):
         ...
 
 
-class Client(DoorClient, ProviderClient, Protocol):
+class CacheClient(Protocol):
+    """What a command can ask for about kept answers. See `CacheOperations`."""
+
+    async def cache(self) -> JsonObject:
+        """Return hit rates by route, and what each tier holds."""
+        ...
+
+    async def purge_cache(self, *, route: str | None = None, tag: str | None = None) -> JsonObject:
+        """Forget answers of a route, with a tag, or all."""
+        ...
+
+    async def warm_cache(self, *, hours_ahead: int = 0) -> JsonObject:
+        """Bring what is expected in an hour into memory."""
+        ...
+
+
+class Client(DoorClient, ProviderClient, CacheClient, ToolClient, PolicyClient, PlanClient, Protocol):
     """What a command can ask for. Every value is plain JSON, as the REST API shows it.
 
     Every verb raises `NotFound` for an id that the tenant does not have, and `Unavailable` when server or database
@@ -207,19 +230,38 @@ class Client(DoorClient, ProviderClient, Protocol):
         """
         ...
 
-    async def approvals(self, *, status: str | None, run_id: str | None) -> JsonObject:
-        """Return approvals, oldest first."""
+    async def approvals(
+        self, *, status: str | None, run_id: str | None, limit: int = 1_000, cursor: str | None = None
+    ) -> JsonObject:
+        """Return a page of approvals, oldest first: ``items``, ``next_cursor``, and the ``seq`` it was made at."""
         ...
 
     async def approval(self, approval_id: str) -> JsonObject:
         """Return one approval."""
         ...
 
-    async def decide(self, approval_id: str, decision: JsonObject) -> JsonObject:
-        """Answer an approval: ``approve``, and perhaps ``note``, ``arguments`` or ``answer``.
+    async def approval_webhooks(self) -> JsonObject:
+        """Return the webhooks of the settings and what each has not heard yet."""
+        ...
+
+    async def preview_approval(self, approval_id: str, wanted: JsonObject) -> JsonObject:
+        """Return what a yes would mean, with ``arguments`` or ``set``, ``scope`` and ``match`` as `decide` takes them.
 
         Raises:
-            Conflict: if it is answered already.
+            InvalidInput: if they do not fit.
+        """
+        ...
+
+    async def decide(self, approval_id: str, decision: JsonObject) -> JsonObject:
+        """Answer an approval.
+
+        Args:
+            approval_id: which.
+            decision: ``approve``, and perhaps ``note``, ``arguments`` (whole) or ``set`` (dotted place -> value),
+                ``answer``, ``scope`` (once, run, always), ``match`` (argument -> pattern).
+
+        Raises:
+            Conflict: if it is decided otherwise, or by somebody else.
         """
         ...
 
@@ -258,9 +300,13 @@ class LocalClient:
         *,
         door: "DoorOperations | None" = None,
         providers: "ProviderOperations | None" = None,
+        tools: "ToolOperations | None" = None,
+        cache: "CacheOperations | None" = None,
+        policy: "PolicyOperations | None" = None,
+        plans: "PlanOperations | None" = None,
         address: str | None = None,
     ) -> None:
-        self._rooms = (operations, door, providers)
+        self._rooms = (operations, door, providers, cache, tools, policy, plans)
         self._ctx = ctx
         self.address = address
 
@@ -313,6 +359,10 @@ async def _here(stack: contextlib.AsyncExitStack, settings: "Settings", *, execu
         ctx,
         door=application.door_operations,
         providers=application.provider_operations,
+        tools=application.tool_operations,
+        cache=application.cache_operations,
+        policy=application.policy_operations,
+        plans=application.plans,
     )
 
 

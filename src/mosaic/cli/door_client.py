@@ -137,6 +137,18 @@ class DoorRequests:
         """Return where a request would go now, and why."""
         return await self.json("POST", "/routes/explain", json=wanted)
 
+    async def cache(self) -> JsonObject:
+        """Return hit rates by route, and what each tier holds."""
+        return await self.json("GET", "/cache")
+
+    async def purge_cache(self, *, route: str | None = None, tag: str | None = None) -> JsonObject:
+        """Forget answers of a route, with a tag, or all."""
+        return await self.json("POST", "/cache/purge", json=_given(route=route, tag=tag))
+
+    async def warm_cache(self, *, hours_ahead: int = 0) -> JsonObject:
+        """Bring what is expected in an hour into memory."""
+        return await self.json("POST", "/cache/warm", json={"hours_ahead": hours_ahead})
+
 
 def _given(**query: Any) -> dict[str, Any]:
     return {name: value for name, value in query.items() if value is not None}

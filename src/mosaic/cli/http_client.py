@@ -10,6 +10,9 @@ from urllib.parse import quote
 
 from mosaic.app.owner import owner_token
 from mosaic.cli.door_client import DoorRequests
+from mosaic.cli.plan_client import PlanRequests
+from mosaic.cli.policy_client import PolicyRequests
+from mosaic.cli.tool_client import ToolRequests
 from mosaic.core.errors import MosaicError, Unavailable, error_from_json
 from mosaic.core.values import JsonObject, JsonValue
 
@@ -21,7 +24,7 @@ _ANSWER_S = 30.0
 _SILENCE_S = 45.0  # three of the server's keep-alives
 
 
-class HttpClient(DoorRequests):
+class HttpClient(DoorRequests, ToolRequests, PolicyRequests, PlanRequests):
     """Speaks to ``/api/v1`` of one server with the owner's token."""
 
     def __init__(self, http: Any, address: str) -> None:
@@ -71,14 +74,24 @@ class HttpClient(DoorRequests):
         """Deliver a signal to a run."""
         return await self._json("POST", f"/runs/{_id(run_id)}/signals/{_id(name)}", json=payload)
 
-    async def approvals(self, *, status: str | None, run_id: str | None) -> JsonObject:
-        """Return approvals."""
-        query = {"status": status, "run_id": run_id}
+    async def approvals(
+        self, *, status: str | None, run_id: str | None, limit: int = 1_000, cursor: str | None = None
+    ) -> JsonObject:
+        """Return a page of approvals."""
+        query = {"status": status, "run_id": run_id, "limit": limit, "cursor": cursor}
         return await self._json("GET", "/approvals", params={k: v for k, v in query.items() if v is not None})
 
     async def approval(self, approval_id: str) -> JsonObject:
         """Return one approval."""
         return await self._json("GET", f"/approvals/{_id(approval_id)}")
+
+    async def approval_webhooks(self) -> JsonObject:
+        """Return the webhooks of the settings."""
+        return await self._json("GET", "/approvals/webhooks")
+
+    async def preview_approval(self, approval_id: str, wanted: JsonObject) -> JsonObject:
+        """Return what a yes would mean."""
+        return await self._json("POST", f"/approvals/{_id(approval_id)}/preview", json=wanted)
 
     async def decide(self, approval_id: str, decision: JsonObject) -> JsonObject:
         """Answer an approval."""
@@ -156,6 +169,11 @@ class HttpClient(DoorRequests):
     async def json(self, method: str, path: str, **options: Any) -> JsonObject:
         """Send a request and return the answer, or raise the error it tells of."""
         return await self._json(method, path, **options)
+
+    async def text(self, method: str, path: str, **options: Any) -> str:
+        """Send a request and return the answer's text, or raise the error it tells of."""
+        shown: str = (await self._send(method, path, **options)).text
+        return shown
 
     async def _json(self, method: str, path: str, **options: Any) -> JsonObject:
         value: JsonObject = (await self._send(method, path, **options)).json()

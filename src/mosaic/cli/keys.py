@@ -58,7 +58,11 @@ def command() -> None:
 @click.option("--project", help="Who pays (default: this installation's project).")
 @click.option("--models", default="", help="Patterns of model names, separated by commas; all without it.")
 @click.option("--routes", default="", help="Patterns of routes, separated by commas; all without it.")
-@click.option("--scopes", default="", help="Of chat, embed, count_tokens, models; all without it.")
+@click.option(
+    "--scopes",
+    default="",
+    help="Of chat, embed, count_tokens, models; all of these without it. And tools, for /mcp.",
+)
 @click.option("--expires", help="After this time, such as 30d.")
 @click.option("--rpm", type=click.IntRange(1), help="Requests a minute.")
 @click.option("--tpm", type=click.IntRange(1), help="Tokens a minute.")

@@ -56,6 +56,7 @@ class LiveView:
             "step.compensating": lambda _e, d: click.style(plain(f"↶ undoes {d.get('name')}"), fg="yellow"),
             "budget.extended": lambda _e, d: f"+ budget raised by {usd(d.get('usd'))}",
             "approval.requested": self._asked,
+            "approval.voted": self._voted,
             "approval.decided": self._decided,
             "approval.expired": self._decided,
             "artifact.stored": lambda _e, d: plain(f"▤ kept {d.get('name')} ({d.get('size_bytes')} bytes)"),
@@ -164,6 +165,11 @@ class LiveView:
         return click.style(f"? {title} ", fg="yellow", bold=True) + click.style(
             str(data.get("approval")), dim=True
         )
+
+    @staticmethod
+    def _voted(_event: JsonObject, data: JsonObject) -> str:
+        counted = f"{data.get('yes')} of {data.get('quorum')} said yes, {data.get('no')} no"
+        return click.style(f"  {plain(str(data.get('by')))} has answered: {counted}", fg="yellow")
 
     @staticmethod
     def _decided(_event: JsonObject, data: JsonObject) -> str:

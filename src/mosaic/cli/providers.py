@@ -84,6 +84,8 @@ def show(ctx: click.Context, provider: str, json_output: bool) -> None:
     _health(shown)
     for name, limit in (shown["rate_limit"] or {}).items():
         click.echo(f"{'key limit':<12} {plain(f'{name} {limit}')}")
+    for number, step in enumerate((shown["healing"] or {}).get("steps", ())):
+        click.echo(plain(f"{'' if number else 'healing':<12} {step['step']}: {step['outcome']}"))
     able = shown["capabilities"] or {}
     click.echo(f"{'can':<12} {_listed(able, 'supported')}")
     if partly := _listed(able, "partial"):

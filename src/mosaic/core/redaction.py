@@ -22,6 +22,11 @@ _SHAPES = re.compile(
     r"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
 )
+# How every shape begins: most texts hold none of these, and looking for them takes a third of the time.
+_BEGINNINGS = (
+    "sk-", "mk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "AKIA", "AIza", "eyJ",
+    "-----BEGIN",
+)  # fmt: skip
 _SECRET_NAME = re.compile(
     r"(?i)(api[_-]?key|secret|passw(or)?d|access[_-]?token|auth[_-]?token|private[_-]?key|credential)"
 )
@@ -58,7 +63,10 @@ class Redactor:
         for secret in self._known:
             if secret in text:
                 text = text.replace(secret, MASK)
-        return _SHAPES.sub(MASK, text)
+        for beginning in _BEGINNINGS:
+            if beginning in text:
+                return _SHAPES.sub(MASK, text)
+        return text
 
     def value(self, value: JsonValue) -> JsonValue:
         """Return `value` with every secret masked, and the values of secret-named string fields too."""

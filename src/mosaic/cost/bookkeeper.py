@@ -23,6 +23,7 @@ from mosaic.storage import Database, SyncTransaction
 __all__ = ["Bookkeeper"]
 
 log = logging.getLogger(__name__)
+_MANY = 16
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 Waiter: TypeAlias = "asyncio.Future[None]"
@@ -79,6 +80,7 @@ class Bookkeeper:
         self._pump: asyncio.Task[None] | None = None
         self._pump_lock = threading.Lock()
         self._armed = False
+        self._is_busy = False
         self._closing = False
         self._recorded = 0
         self._finished = 0
@@ -183,7 +185,8 @@ class Bookkeeper:
         elif urgent:
             self._wake.set()
         else:
-            loop.call_later(self.settings.flush_s, self._wake.set)
+            settings = self.settings
+            loop.call_later(settings.busy_flush_s if self._is_busy else settings.flush_s, self._wake.set)
 
     def _pumping_loop(self, running: asyncio.AbstractEventLoop | None) -> asyncio.AbstractEventLoop | None:
         """Return the event loop of the pump, which is started in this one where there is none."""
@@ -229,6 +232,8 @@ class Bookkeeper:
         else:
             most = min(self.settings.batch, len(self._entries))
             entries = [self._entries.popleft() for _ in range(most)]
+        # A commit costs as much as some fifty rows: while there are many, they wait for each other a little longer.
+        self._is_busy = len(entries) >= _MANY
         leaves = self._closing and not (self._entries or self._suspects)
         return _Batch(changes, entries, waiters, leaves=leaves)
 

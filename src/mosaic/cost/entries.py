@@ -1,7 +1,6 @@
 """Rows of the ledger on their way into the database: many in one statement, each with its event."""
 
 import time
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,8 +25,7 @@ _UNSTORABLE = {0: "\N{REPLACEMENT CHARACTER}"} | dict.fromkeys(
 )
 
 
-@dataclass(slots=True)
-class LedgerEntry:
+class LedgerEntry(msgspec.Struct):
     """One call of a model from outside, answered or not.
 
     Attributes:
@@ -54,14 +52,14 @@ class LedgerEntry:
     latency_ms: int | None = None
     cached: bool = False
     outcome: str = "ok"
-    data: JsonObject = field(default_factory=dict)
-    at: float = field(default_factory=time.time)
+    data: JsonObject = {}
+    at: float = msgspec.field(default_factory=time.time)
     is_cleaned: bool = False
 
     def cleaned(self) -> "LedgerEntry":
         """Return the entry with its texts made storable: what an upstream says may hold anything."""
         payer = [text.translate(_UNSTORABLE) if text is not None else None for text in self.payer]
-        return replace(
+        return msgspec.structs.replace(
             self,
             payer=Payer(payer[0] or "", payer[1] or "", *payer[2:]),
             call_key=self.call_key.translate(_UNSTORABLE),
@@ -126,8 +124,8 @@ class EntryWriter:
     def __init__(self, dialect: DialectName, journal: Journal) -> None:
         self._journal = journal
         # One statement for many rows: a step of the database for each row would hand the interpreter's lock to and
-        # fro between this thread and a busy event loop.
-        self._many = [(rows, Prepared(_insert(dialect, rows), dialect)) for rows in (64, 8, 1)]
+        # fro between this thread and a busy event loop. Halves, so that a handful writes any number.
+        self._many = [(rows, Prepared(_insert(dialect, rows), dialect)) for rows in (64, 32, 16, 8, 4, 2, 1)]
         self._encode = msgspec.json.Encoder().encode
         for rows, prepared in self._many:
             names = [f"{name}_{row}" for row in range(rows) for name in _NAMES]
@@ -147,9 +145,7 @@ class EntryWriter:
         cells: list[Any] = []
         try:
             for entry in entries:
-                at = moments.text(entry.at)
-                cells.extend(_row(entry, at))
-                events.append(self._event(entry, at))
+                self._add(entry, moments.text(entry.at), cells, events)
         except (TypeError, ValueError) as error:
             raise InvalidInput(f"A ledger row cannot be stored: {error}.") from error
         width, start, left = len(_NAMES), 0, len(entries)
@@ -163,49 +159,43 @@ class EntryWriter:
                 tx.run(prepared, chunks)
         self._journal.append_in(tx, events)
 
-    def _event(self, entry: LedgerEntry, at: str) -> PreparedEvent:
-        payer, usage, nanos = entry.payer, entry.usage, entry.nanos
+    def _add(self, entry: LedgerEntry, at: str, cells: list[Any], events: list[PreparedEvent]) -> None:
+        """Add a row's cells, in the order of the table's columns, and its event."""
+        tenant, project, run, agent, key = entry.payer
+        usage, nanos = entry.usage, entry.nanos
+        read, written = usage.input_tokens, usage.output_tokens
+        cached_read, cached_write = usage.cached_input_tokens, usage.cache_write_tokens
+        reasoning = usage.reasoning_tokens
+        call, operation, route = entry.call_key, entry.operation, entry.route
+        provider, model, outcome = entry.provider, entry.model, entry.outcome
+        estimated, cached, latency_ms = entry.estimated, entry.cached, entry.latency_ms
+        run_id = run or ""
+        cells += (
+            tenant, run_id, call, 1, run_id, project, "", agent, provider, model, entry.response_id, read, written,
+            cached_read, cached_write, reasoning, estimated, nanos, at, _SOURCE, operation, key, route, cached,
+            latency_ms, outcome,
+        )  # fmt: skip
         told = {
             **entry.data,
-            "model": f"{entry.provider}:{entry.model}",
-            "agent": payer.agent,
-            "call": entry.call_key,
+            "model": f"{provider}:{model}",
+            "agent": agent,
+            "call": call,
             "source": _SOURCE,
-            "operation": entry.operation,
-            "key": payer.key_id,
-            "route": entry.route,
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "usage_estimated": entry.estimated,
+            "operation": operation,
+            "key": key,
+            "route": route,
+            "input_tokens": read,
+            "output_tokens": written,
+            "usage_estimated": estimated,
             "usd": nanos / 1_000_000_000 if nanos is not None else None,
-            "scripted": entry.provider == "scripted",
-            "cached": entry.cached,
-            "latency_ms": entry.latency_ms,
-            "outcome": entry.outcome,
+            "scripted": provider == "scripted",
+            "cached": cached,
+            "latency_ms": latency_ms,
+            "outcome": outcome,
         }
-        if usage.cached_input_tokens or usage.cache_write_tokens or usage.reasoning_tokens:
+        if cached_read or cached_write or reasoning:
             told["usage"] = usage.to_json()
-        kind = "model.called" if entry.outcome in ("ok", "cancelled") else "model.failed"
-        actor = f"webhook:{payer.key_id}" if payer.key_id is not None else "user:owner"
-        return PreparedEvent(
-            payer.tenant,
-            payer.project,
-            actor,
-            kind,
-            self._encode(told).decode(),
-            at,
-            payer.run_id,
-            entry.call_key,
-        )
-
-
-def _row(entry: LedgerEntry, at: str) -> tuple[Any, ...]:
-    """Return the cells of a row in the order of the table's columns."""
-    payer, usage = entry.payer, entry.usage
-    run_id = payer.run_id or ""
-    return (
-        payer.tenant, run_id, entry.call_key, 1, run_id, payer.project, "", payer.agent, entry.provider, entry.model,
-        entry.response_id, usage.input_tokens, usage.output_tokens, usage.cached_input_tokens,
-        usage.cache_write_tokens, usage.reasoning_tokens, entry.estimated, entry.nanos, at, _SOURCE, entry.operation,
-        payer.key_id, entry.route, entry.cached, entry.latency_ms, entry.outcome,
-    )  # fmt: skip
+        kind = "model.called" if outcome == "ok" or outcome == "cancelled" else "model.failed"
+        actor = f"webhook:{key}" if key is not None else "user:owner"
+        text = self._encode(told).decode()
+        events.append(PreparedEvent(tenant, project, actor, kind, text, at, run, call))

@@ -44,6 +44,7 @@ class BudgetSettings:
         idle_s: how long an unused lease is kept.
         recall_s: how long a call waits for other processes to give back what they do not use, near a limit.
         flush_s: how long a settled call may wait for others to share its commit.
+        busy_flush_s: the same while there are many.
         batch: how many ledger rows share one.
         most_behind: unwritten ledger rows from which on no further call is let in.
         unpriced: what a budget in dollars does about a model whose price nobody knows.
@@ -54,6 +55,7 @@ class BudgetSettings:
     idle_s: float = 10.0
     recall_s: float = 0.5
     flush_s: float = 0.005
+    busy_flush_s: float = 0.025
     batch: int = 256
     most_behind: int = 50_000
     unpriced: Literal["refuse", "allow"] = "refuse"

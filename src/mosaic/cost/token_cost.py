@@ -1,6 +1,6 @@
 """A model's price as whole numbers, for a path that has no time for decimals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -16,12 +16,21 @@ _NANOS_PER_USD = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Nanos (billionths of a dollar) for a million tokens."""
+    """Nanos (billionths of a dollar) for a million tokens.
+
+    Attributes:
+        dearest_input: the most that input can cost, whatever the cache does with it.
+    """
 
     input: int
     output: int
     cached_input: int
     cache_write: int
+    dearest_input: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Work out what is asked for with every call."""
+        object.__setattr__(self, "dearest_input", max(self.input, self.cache_write, self.cached_input))
 
     @classmethod
     def of(cls, price: TokenPrice) -> "Rates":
@@ -88,12 +97,11 @@ class TokenCost:
 
     def most(self, input_tokens: int, output_tokens: int) -> int:
         """Return the most in nanos that a request can cost: all output used, and all input at its dearest."""
-        dearest = 0
-        for rates in (self.rates, *(tier.rates for tier in self.tiers)):
-            of_input = max(rates.input, rates.cache_write, rates.cached_input)
-            total = input_tokens * of_input + output_tokens * rates.output
-            if total > dearest:
-                dearest = total
+        rates = self.rates
+        dearest = input_tokens * rates.dearest_input + output_tokens * rates.output
+        for tier in self.tiers:
+            rates = tier.rates
+            dearest = max(dearest, input_tokens * rates.dearest_input + output_tokens * rates.output)
         return -(-dearest // _MTOK) + self.request_nanos
 
     def _rates(self, input_tokens: int) -> Rates:

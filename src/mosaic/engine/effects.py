@@ -64,6 +64,11 @@ class Effects:
         """Return the same effects with another actor: their events say that it did it. The record is the same."""
         return Effects(self._scope, self.path, ctx=self.ctx.acting_as(actor))
 
+    @property
+    def owner(self) -> Actor:
+        """Whom the execution belongs to, whoever acts in it."""
+        return self._scope.ctx.actor
+
     def key(self, name: str) -> str:
         """Return the key under which the effect `name` of this path is recorded."""
         return f"{self.path}#{name}"

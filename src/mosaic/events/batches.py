@@ -13,7 +13,9 @@ from mosaic.storage import DialectName, Prepared, SyncTransaction
 
 __all__ = ["EventBatches", "PreparedBatch"]
 
-_SIZES = (64, 8, 1)
+# Halves, so that a handful of statements writes any number: each is a step in which the interpreter's lock is handed to
+# a busy event loop, and has to be waited for.
+_SIZES = (64, 32, 16, 8, 4, 2, 1)
 _CELLS = ("tenant", "back", "id", "type", "at", "project", "actor", "correlation", "run", "data")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
@@ -80,12 +82,9 @@ class EventBatches:
         for batch in batches:
             total += len(batch.events)
             for made, event_id, text in zip(batch.events, batch.ids, batch.texts, strict=True):
-                tenant = made.tenant
+                tenant, project, actor, kind, _, at, run_id, correlation = made
                 counts[tenant] = back = counts[tenant] - 1
-                cells += (
-                    tenant, back, event_id, made.type, made.occurred_at, made.project, made.actor, made.correlation,
-                    made.run_id, text,
-                )  # fmt: skip
+                cells += (tenant, back, event_id, kind, at, project, actor, correlation, run_id, text)
         width, start = len(_CELLS), 0
         for rows, prepared, arrange in self._statements:
             chunks = []

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import aclosing
 from functools import partial
 from time import monotonic
@@ -13,6 +13,7 @@ from mosaic.core.errors import MosaicError, NotFound, PermissionDenied, TimedOut
 from mosaic.gateway.adapting import adapted, stream_error
 from mosaic.gateway.attendance import Attendance, Visit
 from mosaic.gateway.callers import Caller, Callers
+from mosaic.gateway.exchange import AsgiExchange, Exchange, Headers, Receive, Send
 from mosaic.gateway.listing import ModelListing
 from mosaic.gateway.reading import ClientLeft, header, read_body
 from mosaic.gateway.settings import GatewaySettings
@@ -23,10 +24,7 @@ from mosaic.providers import Wire
 
 __all__ = ["Gateway"]
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 Scope = dict[str, Any]
-Headers = list[tuple[bytes, bytes]]
 
 _log = get_logger(__name__)
 _POSTS: dict[str, Wire] = {
@@ -47,6 +45,17 @@ _SESSION_HEADERS = (b"x-mosaic-session", b"x-session-id", b"session_id")
 _ONWARD = frozenset({b"anthropic-beta", b"openai-beta"})
 
 
+class _Wire:
+    """A protocol, with what every call in it needs."""
+
+    __slots__ = ("broken", "codec", "operation")
+
+    def __init__(self, codec: WireCodec) -> None:
+        self.codec = codec
+        self.operation = OPERATIONS[codec.name]
+        self.broken: Callable[[MosaicError], bytes] = partial(stream_error, codec)
+
+
 class Gateway:
     """Answers `/v1/...`: who calls, what is asked, through the model door, back in the client's own grammar.
 
@@ -64,7 +73,7 @@ class Gateway:
         self._callers = callers
         self._listing = listing
         self._settings = settings
-        self._codecs: dict[str, WireCodec] = {path: codec(wire) for path, wire in _POSTS.items()}
+        self._wires = {path: _Wire(codec(wire)) for path, wire in _POSTS.items()}
         self._attendance = Attendance()
         # Unique without asking the system for random bytes each time: this process's own name, and a count.
         self._ids = map(f"req_{secrets.token_hex(8)}{{:07x}}".format, itertools.count())
@@ -74,16 +83,28 @@ class Gateway:
         """How many requests are being answered."""
         return len(self._attendance)
 
+    @property
+    def direct(self) -> "Mapping[str, Callable[[Exchange], Coroutine[Any, Any, None]]]":
+        """What answers a POST to each path, for a connection that can hand it over without ASGI."""
+        return {path: partial(self._attend, wire) for path, wire in self._wires.items()}
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        wire = self._codecs.get(scope["path"])
+        wire = self._wires.get(scope["path"])
+        exchange = AsgiExchange(scope["headers"], receive, send)
         if wire is None or scope["method"] != "POST":
-            await self._answer_rest(scope, send)
-            return
+            await self._answer_rest(scope, exchange)
+        else:
+            await self._attend(wire, exchange)
+
+    async def _attend(self, wire: "_Wire", exchange: Exchange) -> None:
+        """Answer a call of a model, and notice when its client leaves."""
         request_id = next(self._ids)
-        visit = self._attendance.enter(receive)
+        visit = self._attendance.enter(exchange.receive, exchange.task)
         try:
-            await self._answer(wire, request_id, visit, scope["headers"], send)
+            answer = await self._answer(wire, request_id, visit, exchange)
+            if answer is not None:
+                await self._send(wire, answer, request_id, visit, exchange)
         except ClientLeft:
             return
         except asyncio.CancelledError:
@@ -92,7 +113,7 @@ class Gateway:
             visit.task.uncancel()
             if visit.late and not visit.body_read:
                 late = TimedOut("The request's body did not arrive in time.", hint="Send it without pauses.")
-                await _refuse(wire, late, request_id, send)
+                await _refuse(wire.codec, late, request_id, exchange)
         finally:
             self._attendance.leave(visit)
 
@@ -101,56 +122,60 @@ class Gateway:
         await self._attendance.close()
 
     async def _answer(
-        self, wire: WireCodec, request_id: str, visit: Visit, headers: Headers, send: Send
-    ) -> None:
-        settings = self._settings
+        self, wire: "_Wire", request_id: str, visit: Visit, exchange: Exchange
+    ) -> Answer | None:
+        """Return the answer to a call; None when the client was told already what is wrong."""
+        settings, headers = self._settings, exchange.headers
         try:
             caller = self._callers.identify(headers)
-            visit.deadline = monotonic() + settings.body_timeout_s
-            body = await read_body(headers, visit.receive, limit_bytes=settings.max_body_bytes)
-            visit.deadline, visit.body_read = 0.0, True
-            answer = await self._door.open(
+            body = exchange.body(settings.max_body_bytes)
+            if body is None:
+                visit.deadline = monotonic() + settings.body_timeout_s
+                body = await read_body(headers, visit.receive, limit_bytes=settings.max_body_bytes)
+                visit.deadline = 0.0
+            visit.body_read = True
+            return await self._door.open(
                 _call(wire, caller, body, request_id, headers, traced=self._door.is_traced)
             )
         except MosaicError as error:
-            await _refuse(wire, error, request_id, send)
+            await _refuse(wire.codec, error, request_id, exchange)
         except (ClientLeft, asyncio.CancelledError):
             raise
         except Exception as error:  # noqa: BLE001  # a door: whatever happens, the client gets an error of its vendor's form
             _log.exception("a gateway request failed", exc_info=error)
-            await _refuse(wire, _mistake(request_id), request_id, send)
-        else:
-            await self._send(wire, answer, request_id, visit, send)
+            await _refuse(wire.codec, _mistake(request_id), request_id, exchange)
+        return None
 
-    async def _send(self, wire: WireCodec, answer: Answer, request_id: str, visit: Visit, send: Send) -> None:
+    async def _send(
+        self, wire: "_Wire", answer: Answer, request_id: str, visit: Visit, exchange: Exchange
+    ) -> None:
         headers: Headers = [(b"x-request-id", request_id.encode()), *answer.headers]
         if answer.chunks is None:
             body = answer.body
             headers += (_JSON, (b"content-length", b"%d" % len(body)))
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            visit.deadline = monotonic() + self._settings.stalled_client_s
-            await send({"type": "http.response.body", "body": body})
+            if not exchange.at_once(200, headers, body):
+                visit.deadline = monotonic() + self._settings.stalled_client_s
+                await exchange.whole(200, headers, body)
             return
         async with aclosing(answer.chunks) as chunks:
-            await send({"type": "http.response.start", "status": 200, "headers": [*headers, *_STREAM]})
+            await exchange.begin([*headers, *_STREAM])
             try:
                 async for chunk in chunks:
                     # Waits while the client does not read, and the upstream with it: nothing piles up here.
                     visit.deadline = monotonic() + self._settings.stalled_client_s
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    await exchange.write(chunk)
                     visit.deadline = 0.0
             except Exception as error:  # noqa: BLE001  # a door: the client is told in its own grammar
                 _log.exception("a gateway stream failed", exc_info=error)
-                broken = stream_error(wire, _mistake(request_id))
-                await send({"type": "http.response.body", "body": broken, "more_body": True})
+                await exchange.write(wire.broken(_mistake(request_id)))
         visit.deadline = monotonic() + self._settings.stalled_client_s
-        await send({"type": "http.response.body", "body": b""})
+        await exchange.end()
 
-    async def _answer_rest(self, scope: Scope, send: Send) -> None:
+    async def _answer_rest(self, scope: Scope, exchange: Exchange) -> None:
         """Answer what is not a call of a model: the list of models, and everything we do not have."""
         path, method, headers = scope["path"], scope["method"], scope["headers"]
         anthropic = header(headers, b"anthropic-version") is not None
-        wire = self._codecs["/v1/messages" if anthropic else "/v1/chat/completions"]
+        wire = self._wires["/v1/messages" if anthropic else "/v1/chat/completions"].codec
         request_id = next(self._ids)
         try:
             caller = self._callers.identify(headers)
@@ -158,46 +183,48 @@ class Gateway:
                 raise _nothing_here(path, method)
             body = self._listing.page(caller, path[len("/v1/models/") :], anthropic=anthropic)
         except MosaicError as error:
-            await _refuse(wire, error, request_id, send)
+            await _refuse(wire, error, request_id, exchange)
             return
         shown: Headers = [
             (b"x-request-id", request_id.encode()),
             _JSON,
             (b"content-length", b"%d" % len(body)),
         ]
-        await send({"type": "http.response.start", "status": 200, "headers": shown})
-        await send({"type": "http.response.body", "body": body})
+        await exchange.whole(200, shown, body)
 
 
 def _call(
-    wire: WireCodec, caller: Caller, body: bytes, request_id: str, headers: Headers, *, traced: bool
+    wire: "_Wire", caller: Caller, body: bytes, request_id: str, headers: Headers, *, traced: bool
 ) -> DoorCall:
-    peek = wire.peek(body)
-    if not caller.may_use(peek.model, OPERATIONS[wire.name]):
+    codec = wire.codec
+    peek = codec.peek(body)
+    if not caller.may_use(peek.model, wire.operation):
         raise PermissionDenied(
-            f"This key may not use the model {peek.model!r} for {wire.name}.",
+            f"This key may not use the model {peek.model!r} for {codec.name}.",
             hint="Ask for a key whose models and scopes include it, or name another model.",
         )
-    return DoorCall(
-        payer=caller.payer,
-        key=caller.key,
-        codec=wire,
-        body=body,
-        peek=peek,
-        request_id=request_id,
-        adapt=adapted,
-        broken=partial(stream_error, wire),
-        session=_session(headers) or peek.session,
-        traceparent=_traceparent(headers) if traced else None,
-        onward=tuple([shown for shown in headers if shown[0] in _ONWARD]),
-    )
-
-
-def _session(headers: Headers) -> str | None:
+    session = peek.session
+    onward: tuple[tuple[bytes, bytes], ...] = ()
     for name, value in headers:
         if name in _SESSION_HEADERS:
-            return value.decode("latin-1")
-    return None
+            session = value.decode("latin-1") or session
+            break
+    for shown in headers:
+        if shown[0] in _ONWARD:
+            onward = (*onward, shown)
+    return DoorCall(
+        caller.payer,
+        caller.key,
+        codec,
+        body,
+        peek,
+        request_id,
+        adapted,
+        wire.broken,
+        session,
+        onward,
+        _traceparent(headers) if traced else None,
+    )
 
 
 def _traceparent(headers: Headers) -> str | None:
@@ -222,12 +249,11 @@ def _nothing_here(path: str, method: str) -> MosaicError:
     )
 
 
-async def _refuse(wire: WireCodec, error: MosaicError, request_id: str, send: Send) -> None:
+async def _refuse(wire: WireCodec, error: MosaicError, request_id: str, exchange: Exchange) -> None:
     reply = wire.error(error)
     shown: Headers = [
         (b"x-request-id", request_id.encode()),
         *reply.headers,
         (b"content-length", b"%d" % len(reply.body)),
     ]
-    await send({"type": "http.response.start", "status": reply.status, "headers": shown})
-    await send({"type": "http.response.body", "body": reply.body})
+    await exchange.whole(reply.status, shown, reply.body)

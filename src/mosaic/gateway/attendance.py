@@ -46,9 +46,8 @@ class Attendance:
     def __len__(self) -> int:
         return len(self._visits)
 
-    def enter(self, receive: Receive) -> Visit:
-        """Begin to watch the running task's request; its task is cancelled when the client leaves or is late."""
-        task = asyncio.current_task()
+    def enter(self, receive: Receive, task: "asyncio.Task[Any] | None") -> Visit:
+        """Begin to watch a request; its task is cancelled when the client leaves or is late."""
         if task is None:
             raise RuntimeError("a request runs in a task")
         visit = Visit(task, receive)

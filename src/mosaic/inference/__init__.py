@@ -3,7 +3,7 @@
 from mosaic.inference.capture import Captures
 from mosaic.inference.door import OPERATIONS, ModelDoor
 from mosaic.inference.door_call import Answer, DoorCall
-from mosaic.inference.door_rooms import DoorRooms, DoorSettings
+from mosaic.inference.door_rooms import DoorRooms, DoorSettings, SimilarSettings
 from mosaic.inference.guards import Guards
 from mosaic.inference.metrics import DoorMetrics
 from mosaic.inference.reference import split_reference
@@ -23,6 +23,7 @@ __all__ = [
     "Inference",
     "InferenceSettings",
     "ModelDoor",
+    "SimilarSettings",
     "Traffic",
     "split_reference",
 ]

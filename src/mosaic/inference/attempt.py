@@ -66,7 +66,13 @@ class Attempt:
         try:
             self._price = self.rooms.price_of(self.target, self.call.payer.tenant)
             if self.call.codec.name != _FREE and self.rooms.budgets.limited(self.call.payer):
-                await self._set_aside()
+                output = self._most_output()
+                try:
+                    self._hold = self._held_at_once(output)
+                except BudgetExceeded:
+                    self._hold = None  # it is met again, and a lower limit looked for
+                if self._hold is None:
+                    await self._set_aside(output)
         except BaseException:
             self._let_go()
             raise
@@ -131,27 +137,36 @@ class Attempt:
         if lease is not None:
             lease.__exit__(None, None, None)
 
-    async def _set_aside(self) -> None:
-        peek, settings = self.call.peek, self.rooms.settings
-        output = peek.max_tokens
+    def _most_output(self) -> int:
+        """Return the limit of the answer: the client's, or else ours, which then goes into the request."""
+        output = self.call.peek.max_tokens
         if output is None:
-            output = settings.max_output_tokens
+            output = self.rooms.settings.max_output_tokens
             known = self.rooms.most_output(self.target)
             self.limit = output = min(output, known) if known else output
+        return output
+
+    async def _set_aside(self, output: int) -> None:
         try:
             self._hold = await self._held(output)
         except BudgetExceeded as error:
-            fitting = self._fitting(error, output) if peek.max_tokens is None else None
+            fitting = self._fitting(error, output) if self.call.peek.max_tokens is None else None
             if fitting is None:
                 raise
             self.limit = fitting
             self._hold = await self._held(fitting)
 
+    def _held_at_once(self, output_tokens: int) -> Hold | None:
+        """Return what `_held` does; None when the database must be asked."""
+        call, price = self.call, self._price
+        read, written = call.peek.most_input_tokens, output_tokens * call.peek.n
+        nanos = price.most(read, written) if price is not None else None
+        return self.rooms.budgets.try_hold(call.payer, nanos, read + written)
+
     async def _held(self, output_tokens: int) -> Hold:
-        budgets, payer = self.rooms.budgets, self.call.payer
-        nanos = self._most(output_tokens)
-        tokens = self.call.peek.most_input_tokens + output_tokens * self.call.peek.n
-        return budgets.try_hold(payer, nanos, tokens) or await budgets.hold(payer, nanos, tokens)
+        peek = self.call.peek
+        tokens = peek.most_input_tokens + output_tokens * peek.n
+        return await self.rooms.budgets.hold(self.call.payer, self._most(output_tokens), tokens)
 
     def _most(self, output_tokens: int) -> int | None:
         if self._price is None:

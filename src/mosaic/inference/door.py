@@ -9,6 +9,7 @@ from mosaic.inference.hedging import Hedges
 from mosaic.inference.passage import Passage
 from mosaic.inference.sending import Sending
 from mosaic.inference.shadowing import Shadows
+from mosaic.inference.similar import SimilarAnswers
 from mosaic.routing import Decision, RouteRequest, Target
 
 __all__ = ["OPERATIONS", "ModelDoor"]
@@ -30,7 +31,7 @@ class ModelDoor:
 
     def __init__(self, rooms: DoorRooms) -> None:
         self._rooms = rooms
-        self._known = KnownAnswers(rooms)
+        self._known = KnownAnswers(rooms, SimilarAnswers(rooms, rooms.similar))
         self._sending = Sending(rooms)
         self._hedges = Hedges(self._sending)
         self._shadows = Shadows(rooms, self._sending)
@@ -62,7 +63,10 @@ class ModelDoor:
             raise
         passage = Passage(rooms, call, decision, quota)
         try:
-            answer = await self._answer(passage, decision)
+            if decision.policy.cache_ttl_s and call.codec.name != "anthropic.count_tokens":
+                answer = await self._known.answer(passage, lambda: self._ask(passage, decision))
+            else:
+                answer = await self._ask(passage, decision)
         except MosaicError as error:
             passage.failed(error)
             if is_our_affair(error):
@@ -82,6 +86,7 @@ class ModelDoor:
     async def close(self) -> None:
         """Stop what goes on in the background."""
         await self._shadows.close()
+        await self._known.close()
         if self._rooms.captures is not None:
             await self._rooms.captures.close()
 
@@ -93,18 +98,13 @@ class ModelDoor:
             with self._rooms.guards.forgiving():
                 return self._rooms.router.decide(request)
 
-    async def _answer(self, passage: Passage, decision: Decision) -> Answer:
-        if decision.policy.cache_ttl_s and passage.call.codec.name != "anthropic.count_tokens":
-            return await self._known.answer(passage, lambda: self._ask(passage, decision))
-        return await self._ask(passage, decision)
-
     async def _ask(self, passage: Passage, decision: Decision) -> Answer:
         """Ask the candidates in order until one answers; when none does, those that rest after failures."""
         failure: MosaicError | None = None
         guards, retries = self._rooms.guards, self._rooms.retries
         attempts = decision.policy.attempts or self._rooms.settings.attempts
         waiting = [ranked.target for ranked in decision.candidates]
-        resting = self._resting(decision)
+        resting = self._resting(decision) if decision.rejected else []
         while (waiting or resting) and passage.tried < attempts:
             anyway = not waiting
             target = (waiting or resting).pop(0)
@@ -146,8 +146,6 @@ class ModelDoor:
 
     def _resting(self, decision: Decision) -> list[Target]:
         """Return the targets that were left out for their failures, without those that asked for rest."""
-        if not decision.rejected:
-            return []
         live = self._rooms.live
         now = live.clock()
         found = (entry.target for entry in decision.rejected if entry.constraint == "resting")

@@ -1,8 +1,9 @@
 """What the model door for calls from outside works with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from mosaic.cache import Cache
+from mosaic.cache import Cache, CachePolicy
 from mosaic.core.errors import LimitExceeded, MosaicError
 from mosaic.core.redaction import Redactor
 from mosaic.cost import Budgets, Ledger, PriceBook, QuotaEntry, Quotas, TokenCost
@@ -16,7 +17,7 @@ from mosaic.providers.upstream import UpstreamPool, UpstreamTimeouts
 from mosaic.resilience import RetryBudget
 from mosaic.routing import Decision, LiveStats, Outcome, RoutePolicy, Router, Target
 
-__all__ = ["DoorRooms", "DoorSettings"]
+__all__ = ["DoorRooms", "DoorSettings", "SimilarSettings"]
 
 _MOST_KNOWN = 10_000
 
@@ -42,6 +43,23 @@ class DoorSettings:
     timeouts: UpstreamTimeouts = field(default_factory=UpstreamTimeouts)
 
 
+@dataclass(frozen=True, slots=True)
+class SimilarSettings:
+    """Who gets answers to similar questions.
+
+    Attributes:
+        embedder: ``provider:model`` that makes the vectors; None switches similarity off everywhere.
+        tenants: patterns of names of the tenants that want it.
+        similarity: how alike questions must be, as the cosine of their vectors.
+        timeout_s: a vector that takes longer is a miss.
+    """
+
+    embedder: str | None = None
+    tenants: tuple[str, ...] = ()
+    similarity: float = 0.97
+    timeout_s: float = 2.0
+
+
 @dataclass(slots=True)
 class DoorRooms:
     """The rooms below, and what the door keeps of all calls together."""
@@ -62,6 +80,8 @@ class DoorRooms:
     settings: DoorSettings
     telemetry: Telemetry | None = None
     captures: Captures | None = None
+    similar: SimilarSettings = SimilarSettings()
+    cache_limits: Mapping[str, CachePolicy] = field(default_factory=dict)
     open_calls: int = 0
     able: dict[str, ModelCapabilities] = field(default_factory=dict)
 
@@ -102,7 +122,8 @@ class DoorRooms:
         self.guards.ended(target, outcome, error, headers)
         if error is not None:
             self.metrics.attempt_failed(target, error.code)
-        self.router.learn(decision, target, outcome, cost_nanos=nanos)
+        if decision.features:
+            self.router.learn(decision, target, outcome, cost_nanos=nanos)
 
     def left(self) -> None:
         """Count a call that was let in as ended."""
@@ -123,9 +144,8 @@ class DoorRooms:
 
     def price_of(self, target: Target, tenant: str) -> TokenCost | None:
         """Return what a target's tokens cost; None when nobody knows."""
-        return self.prices.price_of(
-            target.provider, target.model or "", self.capabilities(target), tenant=tenant
-        )
+        able = self.able.get(target.id) or self.capabilities(target)
+        return self.prices.price_of(target.provider, target.model or "", able, tenant=tenant)
 
     def most_output(self, target: Target) -> int | None:
         """Return the most that a target's model writes in one answer; None when unknown."""

@@ -71,7 +71,12 @@ class Guards:
 
     def avoided(self, target_id: str) -> bool:
         """Say whether a router should look elsewhere: the target is open, gone, or by its trend about to fail."""
-        return not self._forgiving and (self.is_open(target_id) or self.risky(target_id))
+        if self._forgiving:
+            return False
+        guard = self._guards.get(target_id)
+        if guard is None or self._gone:
+            return self.is_open(target_id) or self.risky(target_id)
+        return guard.breaker.is_open() or guard.risk(self._clock()) >= _RISKY
 
     @contextmanager
     def forgiving(self) -> Iterator[None]:
@@ -117,7 +122,7 @@ class Guards:
             anyway: also when the target failed too often, because there is nowhere else to go. What its provider
                 asked for holds all the same.
         """
-        guard = self._of(target)
+        guard = self._guards.get(target.id) or self._of(target)
         wait_s = guard.credential.take()
         if wait_s:
             return f"its provider's rate limit is used up for {wait_s:.1f} s"
@@ -142,8 +147,13 @@ class Guards:
         headers: list[tuple[bytes, bytes]] | None = None,
     ) -> None:
         """Learn from how an admitted call ended."""
-        guard = self._of(target)
+        guard = self._guards.get(target.id) or self._of(target)
         code = outcome.error_code
+        if outcome.ok and code is None and not self._gone:  # nearly all of them
+            guard.credential.leave(headers=headers)
+            guard.breaker.end(True, taken_s=outcome.latency_s)
+            guard.health.record(True, outcome.latency_s)
+            return
         limited_until = outcome.retry_at if code == _LIMITED else None
         guard.credential.leave(headers=headers, retry_at=limited_until)
         if code == _LIMITED:

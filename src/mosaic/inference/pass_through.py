@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
+from typing import Never
 
 from mosaic.core.errors import ContractViolation, MosaicError, Unavailable
 from mosaic.core.values import JsonObject
@@ -52,19 +53,23 @@ class PassThrough:
         )
         attempt.headers = response.headers
         try:
-            await self._check_status(response, target.provider)
+            if response.status >= 300:
+                await self._refused(response, target.provider)
             streams = stream and _is_event_stream(response)
             scanner = call.codec.scanner(stream=streams, strip_usage=added_usage)
             if streams:
                 return await self._stream(passage, attempt, response, scanner)
-            return await self._whole(passage, attempt, response, scanner)
+            limit = self._rooms.settings.answer_limit_bytes
+            data = response.at_once(limit)
+            if data is None:
+                data = await response.read(limit)
+            return self._whole(passage, attempt, data, scanner)
         except BaseException:
             response.close()
             raise
 
-    async def _check_status(self, response: UpstreamResponse, provider: str) -> None:
-        if response.status < 300:
-            return
+    async def _refused(self, response: UpstreamResponse, provider: str) -> Never:
+        """Raise the error that an answer stands for."""
         if response.status < 400:
             raise ContractViolation(
                 f"{provider} answered with a redirect ({response.status}).",
@@ -89,10 +94,7 @@ class PassThrough:
     def _said(self, error: JsonObject, attempt: Attempt) -> MosaicError:
         return error_for(self._fault({"error": error}), provider=attempt.target.provider)
 
-    async def _whole(
-        self, passage: Passage, attempt: Attempt, response: UpstreamResponse, scanner: Scanner
-    ) -> Answer:
-        data = await response.read(self._rooms.settings.answer_limit_bytes)
+    def _whole(self, passage: Passage, attempt: Attempt, data: bytes, scanner: Scanner) -> Answer:
         attempt.first_byte()
         scanner.feed(data)
         seen = scanner.result()
@@ -108,7 +110,7 @@ class PassThrough:
         nanos = passage.answered(
             attempt,
             seen.usage,
-            estimate=_estimate(passage, len(data) // _BYTES_PER_TOKEN),
+            estimate=None if seen.usage else _estimate(passage, len(data) // _BYTES_PER_TOKEN),
             model=seen.model,
             response_id=seen.response_id,
             finish_reason=seen.finish_reason,

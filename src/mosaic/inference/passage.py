@@ -15,6 +15,8 @@ from mosaic.routing import Decision, Target
 
 __all__ = ["Passage"]
 
+_NOTHING = Usage()
+
 
 class Passage:
     """The state of one call. Every way out goes through `answered`, `failed`, `abandoned` or `from_cache`, once.
@@ -51,7 +53,7 @@ class Passage:
         self.started = monotonic()
         self.first_byte_s: float | None = None
         self.outcome: str | None = None
-        self.used = Usage()
+        self.used = _NOTHING
 
     def attempt(self, target: Target) -> Attempt:
         """Return an attempt at a target that was admitted; `Attempt.begin` starts it."""
@@ -77,7 +79,7 @@ class Passage:
         attempt: Attempt,
         usage: Usage | None,
         *,
-        estimate: Usage,
+        estimate: Usage | None,
         model: str | None,
         response_id: str | None,
         finish_reason: str | None,
@@ -89,14 +91,14 @@ class Passage:
         Args:
             attempt: the one that answered.
             usage: what the provider said.
-            estimate: what counts when it said nothing.
+            estimate: what counts when it said nothing; nothing at all when this is None, too.
             model: the name the provider answered with.
             response_id: the provider's id of the answer.
             finish_reason: why it ended.
             error: what broke it off after it had begun; what was written until then is billed.
             cancelled: the client left before the end.
         """
-        used = usage or estimate
+        used = usage or estimate or _NOTHING
         nanos = attempt.settled(used, error=error, cancelled=cancelled)
         if (
             self._done or self.hushed
@@ -112,13 +114,13 @@ class Passage:
     def failed(self, error: MosaicError) -> None:
         """Record that no target answered."""
         self.rooms.metrics.refusal(error.code)
-        self._record(Usage(), 0, False, model=None, response_id=None, outcome=error.code, finish_reason=None)
+        self._record(_NOTHING, 0, False, model=None, response_id=None, outcome=error.code, finish_reason=None)
 
     def abandoned(self) -> None:
         """Record that the caller left before there was an answer."""
         if not self._done:
             self._record(
-                Usage(), 0, False, model=None, response_id=None, outcome="cancelled", finish_reason=None
+                _NOTHING, 0, False, model=None, response_id=None, outcome="cancelled", finish_reason=None
             )
 
     def from_cache(self, usage: Usage, *, model: str | None) -> None:
@@ -150,20 +152,20 @@ class Passage:
             rooms.metrics.call(self.decision, self.target, used, nanos, taken, outcome, cached=cached)
         rooms.ledger.record(
             LedgerEntry(
-                payer=call.payer,
-                call_key=f"{call.request_id}/shadow/{self.target.id}" if self.shadow else call.request_id,
-                operation=call.codec.name,
-                route=self.decision.route,
-                provider=self.target.provider,
-                model=model or self.target.model or "",
-                usage=used,
-                nanos=nanos,
-                estimated=estimated,
-                response_id=response_id,
-                latency_ms=round(taken * 1000),
-                cached=cached,
-                outcome=outcome,
-                data=self._told(finish_reason),
+                call.payer,
+                f"{call.request_id}/shadow/{self.target.id}" if self.shadow else call.request_id,
+                call.codec.name,
+                self.decision.route,
+                self.target.provider,
+                model or self.target.model or "",
+                used,
+                nanos,
+                estimated,
+                response_id,
+                round(taken * 1000),
+                cached,
+                outcome,
+                self._told(finish_reason),
             )
         )
         if rooms.telemetry is not None:

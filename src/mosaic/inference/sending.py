@@ -34,8 +34,16 @@ class Sending:
         except BaseException:
             self.rooms.guards.unused(target)
             raise
+        call, provider = passage.call, attempt.provider
         try:
-            return await self._sent(passage, attempt)
+            # What a `WireSpeaker` has; asking the protocol itself looks at every member, each time.
+            speaks = getattr(provider, "endpoint", None)
+            if speaks is not None:
+                model = target.model or call.peek.model
+                endpoint: WireEndpoint | None = speaks(call.codec.name, model, stream=call.peek.stream)
+                if endpoint is not None:
+                    return await self._pass_through.send(passage, attempt, endpoint)
+            return await self._otherwise(passage, attempt)
         except MosaicError as error:
             attempt.failed(error)
             raise
@@ -43,15 +51,9 @@ class Sending:
             attempt.left()
             raise
 
-    async def _sent(self, passage: Passage, attempt: Attempt) -> Answer:
-        call, target, provider = passage.call, attempt.target, attempt.provider
-        # What a `WireSpeaker` has; asking the protocol itself looks at every member, each time.
-        speaks = getattr(provider, "endpoint", None)
-        if speaks is not None:
-            model = target.model or call.peek.model
-            endpoint: WireEndpoint | None = speaks(call.codec.name, model, stream=call.peek.stream)
-            if endpoint is not None:
-                return await self._pass_through.send(passage, attempt, endpoint)
+    async def _otherwise(self, passage: Passage, attempt: Attempt) -> Answer:
+        """Ask a provider that does not speak the client's protocol."""
+        call, provider = passage.call, attempt.provider
         if call.codec.name == "openai.embeddings":
             return await embed(passage, attempt, provider)
         if call.codec.name == "anthropic.count_tokens":

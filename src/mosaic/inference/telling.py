@@ -1,5 +1,7 @@
 """What an answer tells the client about itself in headers."""
 
+from functools import lru_cache
+
 from mosaic.inference.passage import Passage
 
 __all__ = ["told"]
@@ -19,6 +21,7 @@ def told(passage: Passage, nanos: int | None, *, cache: bytes | None = None) -> 
     return tuple(shown)
 
 
+@lru_cache(maxsize=4096)
 def _plain(text: str) -> bytes:
     """Return `text` as a header may hold it."""
     return text.encode("ascii", "replace") if text.isprintable() else b"?"

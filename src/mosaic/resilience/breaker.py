@@ -57,12 +57,14 @@ class CircuitBreaker:
     """
 
     __slots__ = (
-        "_asked_until", "_bad", "_bucket", "_changed_at", "_clock", "_failed_returns", "_good", "_pending", "_probe_at",
+        "_asked_until", "_bad", "_bucket", "_changed_at", "_clock", "_failed_returns", "_good", "_pending", "_per_s",
+        "_probe_at",
         "_returned", "_settings", "_usual_bad", "_usual_calls", "opened", "retry_at", "state",
     )  # fmt: skip
 
     def __init__(self, settings: BreakerSettings | None = None, *, clock: MonotonicClock = monotonic) -> None:
         self._settings = settings or BreakerSettings()
+        self._per_s = _BUCKETS / self._settings.window_s
         self._clock = clock
         self.state: BreakerState = "closed"
         self.retry_at = 0.0
@@ -133,7 +135,9 @@ class CircuitBreaker:
         if now - taken_s < self._changed_at:
             return
         if self.state == "closed":
-            if ok is not None:
+            if ok and int(now * self._per_s) == self._bucket:
+                self._good[self._bucket % _BUCKETS] += 1  # `_count`, for nearly all of them
+            elif ok is not None:
                 self._count(ok, now)
         elif self.state == "half_open":
             self._pending = max(0, self._pending - 1)
@@ -194,7 +198,7 @@ class CircuitBreaker:
             self._good[at] = self._bad[at] = 0
 
     def _number(self, now: float) -> int:
-        return int(now / self._settings.window_s * _BUCKETS)
+        return int(now * self._per_s)
 
     def _open(self, now: float) -> None:
         settings = self._settings

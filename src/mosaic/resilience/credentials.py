@@ -92,6 +92,11 @@ class CredentialLimit:
         Args:
             tokens: that the call is expected to use; give the same to `leave`.
         """
+        requests, known = self._requests, self._tokens
+        if not requests.limit and not known.limit and not self.blocked_until:
+            requests.held += 1  # nothing is known of any limit
+            known.held += tokens
+            return 0.0
         wait_s = self.wait_s(tokens)
         if wait_s == 0.0:
             at = self._clock()
@@ -113,8 +118,9 @@ class CredentialLimit:
             headers: of the answer, names in lower case.
             retry_at: when the provider, refusing the call, said it can be asked again, on the clock.
         """
-        self._requests.held = max(0.0, self._requests.held - 1)
-        self._tokens.held = max(0.0, self._tokens.held - tokens)
+        requests, known = self._requests, self._tokens
+        requests.held = requests.held - 1 if requests.held > 1 else 0.0
+        known.held = known.held - tokens if known.held > tokens else 0.0
         if headers is not None:
             self._learn(headers)
         if retry_at is not None:
@@ -131,10 +137,12 @@ class CredentialLimit:
         return shown
 
     def _learn(self, headers: Mapping[str, str] | Iterable[tuple[bytes, bytes]]) -> None:
-        if isinstance(headers, Mapping):
+        if type(headers) is not list and isinstance(headers, Mapping):
             told = [(_HEADERS[name], value) for name, value in headers.items() if name in _HEADERS]
         else:
             told = [(_BYTES[name], value.decode("latin-1")) for name, value in headers if name in _BYTES]
+        if not told:
+            return
         found: dict[str, dict[str, str]] = {}
         for (resource, part), value in told:
             found.setdefault(resource, {})[part] = value

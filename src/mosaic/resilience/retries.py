@@ -17,7 +17,7 @@ class RetryBudget:
         refused: how many retries there was no budget for.
     """
 
-    __slots__ = ("_bucket", "_share", "refused")
+    __slots__ = ("_bucket", "_requests", "_share", "refused")
 
     def __init__(
         self,
@@ -42,14 +42,16 @@ class RetryBudget:
             raise InvalidInput(f"A share of {share:g} retries per request is none.", hint="Give 0 or more.")
         self._share = share
         self._bucket = TokenBucket(least_per_s, saved, clock)
+        self._requests = 0
         self.refused = 0
 
     def request(self) -> None:
         """A first attempt is made: its share is saved."""
-        self._bucket.give(self._share)
+        self._requests += 1  # every request comes here and hardly any is retried: `_save` works it out
 
     def take(self) -> bool:
         """Say whether one retry may be made, and count it."""
+        self._save()
         if self._bucket.take() == 0.0:
             return True
         self.refused += 1
@@ -57,7 +59,12 @@ class RetryBudget:
 
     def left(self) -> float:
         """Return how many retries are saved up."""
+        self._save()
         return self._bucket.level()
+
+    def _save(self) -> None:
+        requests, self._requests = self._requests, 0
+        self._bucket.give(requests * self._share)
 
 
 def backoff_s(

@@ -34,6 +34,7 @@ class Pool:
         distances_s: from the caller's region; None where nobody stated it.
         ways_s: the same, 0 where nobody stated it.
         is_spread: whether any of them is not 0.
+        least_window: what every target takes, question and answer together.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Pool:
         self.ways_s = tuple(far or 0.0 for far in self.distances_s)
         self.is_spread = any(self.ways_s)
         self._windows = tuple(target.context_tokens or ASSUMED_CONTEXT_TOKENS for target in targets)
-        self._least_window = min(self._windows, default=0)
+        self.least_window = min(self._windows, default=0)
         self._prices = tuple(_price(target) for target in targets)
         self._dearest = tuple(max(side, default=0) for side in zip(*self._prices, strict=True)) or (0, 0, 0)
         self._merits: dict[tuple[float, float], tuple[float, ...]] = {}
@@ -107,7 +108,7 @@ class Pool:
         """Return the positions that can take this very request now; the others are added to `rejected`."""
         chosen: Sequence[int] = self.everyone
         tokens = request.input_tokens + request.max_output_tokens
-        if tokens > self._least_window:
+        if tokens > self.least_window:
             windows = self._windows
             rejected += [too_long(self.targets[at], tokens) for at in chosen if windows[at] < tokens]
             chosen = [at for at in chosen if windows[at] >= tokens]

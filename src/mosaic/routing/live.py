@@ -56,19 +56,23 @@ class LiveTarget:
     expected_s: float = _TAKES_NO_TIME_S
 
     def count(self, change: int, now: float) -> None:
-        """Note that a request began (1) or ended (-1)."""
-        keep = math.exp((self.counted - now) / _TREND_S) if now > self.counted else 1.0
-        self.usual_active = self.usual_active * keep + self.active * (1.0 - keep)
+        """Note that a request began (1) or ended (-1); `weigh` it then."""
+        active, counted = self.active, self.counted
+        if now > counted:
+            keep = math.exp((counted - now) / _TREND_S)
+            self.usual_active = self.usual_active * keep + active * (1.0 - keep)
         self.counted = now
-        self.active = max(self.active + change, 0)
-        self.weigh()
+        self.active = max(0, active + change)
 
     def weigh(self) -> None:
         """Work out the loads anew."""
-        each = self.latency_s or (_UNTRIED_S if self.active else _TAKES_NO_TIME_S)
-        each /= max(1.0 - self.error_rate, 0.05)
-        self.load_s = each * (self.active + 1.0)
-        self.expected_s = self.load_s + each * max(self.active - self.usual_active, 0.0)
+        active = self.active
+        each = self.latency_s or (_UNTRIED_S if active else _TAKES_NO_TIME_S)
+        if self.error_rate:
+            each /= max(1.0 - self.error_rate, 0.05)
+        self.load_s = load_s = each * (active + 1.0)
+        more = active - self.usual_active
+        self.expected_s = load_s + each * more if more > 0.0 else load_s
 
     def figures(self) -> tuple[float, float, float, float]:
         """Return what strategies look at: open requests, usually open ones, latency, error rate."""
@@ -135,21 +139,25 @@ class LiveStats:
 
     def begin(self, target_id: str) -> None:
         """Count a request as open. Every `begin` needs its `end`."""
-        self.of(target_id).count(1, self.clock())
+        live = self._targets.get(target_id) or self.of(target_id)
+        live.count(1, self.clock())
+        live.weigh()
 
     def end(self, target_id: str, outcome: Outcome) -> None:
         """Count a request as done and learn from how it ended."""
-        live = self.of(target_id)
+        live = self._targets.get(target_id) or self.of(target_id)
         now = self.clock()
         live.count(-1, now)
         live.finished += 1
         if outcome.error_code in _NOT_ITS_FAULT or (not outcome.ok and outcome.error_code is None):
+            live.weigh()
             return
-        elapsed = max(now - live.updated, 0.0)
+        elapsed = now - live.updated if now > live.updated else 0.0
         live.updated = now
         failed = 0.0 if outcome.ok else 1.0
-        keep = min(math.exp(-elapsed / _ERROR_DECAY_S), 0.9)
-        live.error_rate = live.error_rate * keep + failed * (1.0 - keep)
+        if failed or live.error_rate:
+            keep = min(math.exp(-elapsed / _ERROR_DECAY_S), 0.9)
+            live.error_rate = live.error_rate * keep + failed * (1.0 - keep)
         if outcome.retry_at is not None:
             live.retry_at = outcome.retry_at
             self._asked_until = max(self._asked_until, outcome.retry_at)
@@ -161,6 +169,13 @@ class LiveStats:
             if outcome.first_byte_s is not None:
                 live.first_byte_s = _peak(live.first_byte_s, outcome.first_byte_s, keep)
         live.weigh()
+
+    def is_awake(self, live: LiveTarget) -> bool:
+        """Say whether a target takes requests now: whether `resting` would leave it out."""
+        is_open = self.is_open
+        if is_open is not None and is_open(live.id):
+            return False
+        return not self._asked_until or live.retry_at <= self.clock()
 
     def resting(self, ids: Sequence[str], live: Sequence[LiveTarget]) -> Mapping[str, str]:
         """Return which of these targets take no requests now, and why."""

@@ -1,8 +1,9 @@
 """A decision record, read back: what was asked, and what the router saw at that moment."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
+
+import msgspec
 
 from mosaic.core.errors import InvalidInput
 from mosaic.core.values import JsonObject
@@ -48,7 +49,7 @@ class Recorded:
         """Return a decision with its candidates as the learned model had them."""
         place = {name: number for number, name in enumerate(self.candidates)}
         order = sorted(decision.candidates, key=lambda entry: place.get(entry.target.id, len(place)))
-        return replace(decision, candidates=tuple(order), learned=self.target)
+        return msgspec.structs.replace(decision, candidates=tuple(order), learned=self.target)
 
 
 class _Past(LiveStats):

@@ -17,6 +17,7 @@ from mosaic.routing.live import LiveStats
 from mosaic.routing.plans import Plan, Planner, open_window, season_of
 from mosaic.routing.recorded import Recorded
 from mosaic.routing.refusals import refused, unknown_name, unknown_strategies
+from mosaic.routing.remembered import Remembered, place_of
 from mosaic.routing.rules import Matched, RuleBook
 from mosaic.routing.schemas import Decision, Outcome, Ranked, Rejected, RouteRequest, Target
 from mosaic.routing.settings import Profile, RoutingSettings, Window
@@ -37,6 +38,7 @@ class _Table:
     book: RuleBook
     plans: dict[tuple[object, ...], Plan] = field(default_factory=dict)
     groups: dict[tuple[object, ...], Groups] = field(default_factory=dict)
+    remembered: dict[tuple[object, ...], Remembered] = field(default_factory=dict)
 
 
 class Router:
@@ -108,11 +110,15 @@ class Router:
             BudgetExceeded: only the cost stands in the way.
             Unavailable: only targets that rest after failures are left.
         """
-        at = self._clock()
-        matched = self._table.book.matching(request)
-        plan = self._plan(request, matched, at)
+        at, table = self._clock(), self._table
+        matched = table.book.matching(request)
+        known = table.remembered.get(place_of(request, matched))
+        settled = known is not None and known.holds(request)
+        plan = known.plan if known is not None and settled else self._plan(request, matched, at)
         seed = plan.turns if plan.strategy in COUNTING else self._seeds(48)
         plan.turns += 1
+        if known is not None and settled:
+            return known.decision(request, matched, at=at, seed=seed)
         return self._decided(request, matched, plan, at=at, seed=seed)
 
     def to_warm(self) -> tuple[Target, ...]:
@@ -294,7 +300,12 @@ class Router:
             found = self._made_groups(request, matched, plan)
             if len(known) >= _MEMORY:
                 known.clear()
+                self._table.remembered.clear()
             known[key] = found
+            # A season may change the plan from one moment to the next.
+            if not self.settings.profiles and Remembered.is_possible(plan, found):
+                place = place_of(request, matched)
+                self._table.remembered[place] = Remembered(plan, found, matched, self.live)
         return found
 
     def _made_groups(self, request: RouteRequest, matched: Matched, plan: Plan) -> Groups:

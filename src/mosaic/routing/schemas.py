@@ -7,6 +7,8 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Literal
 
+import msgspec
+
 from mosaic.core.values import JsonObject, JsonValue
 
 __all__ = [
@@ -89,9 +91,8 @@ class Target:
         return (self.request_nanos or 0) + input_tokens * per_input + output_tokens * per_output
 
 
-@dataclass(frozen=True, slots=True)
-class RouteRequest:
-    """What the router is asked.
+class RouteRequest(msgspec.Struct, frozen=True):
+    """What the router is asked. Like everything made for each request a struct: these are made in a tenth of the time.
 
     Attributes:
         kind: the provider kind it needs.
@@ -126,7 +127,7 @@ class RouteRequest:
     privacy: Privacy = "any"
     residency: frozenset[str] = frozenset()
     compliance: frozenset[str] = frozenset()
-    attributes: Mapping[str, JsonValue] = field(default_factory=_nothing)
+    attributes: Mapping[str, JsonValue] = _EMPTY
     session: str | None = None
     budget_left_nanos: int | None = None
     region: str | None = None
@@ -135,7 +136,7 @@ class RouteRequest:
     def to_json(self) -> JsonObject:
         """Return the request as a JSON object that `from_json` reads back."""
         shown: JsonObject = {}
-        for name in self.__slots__:
+        for name in self.__struct_fields__:
             value = getattr(self, name)
             if isinstance(value, frozenset):
                 value = sorted(value)
@@ -147,14 +148,13 @@ class RouteRequest:
     @classmethod
     def from_json(cls, shown: JsonObject) -> "RouteRequest":
         """Return the request that `to_json` wrote."""
-        known = {name: value for name, value in shown.items() if name in cls.__slots__}
+        known = {name: value for name, value in shown.items() if name in cls.__struct_fields__}
         for name in ("needs", "residency", "compliance"):
             known[name] = frozenset(known.get(name, ()))
         return cls(**known)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """How a request at a target ended.
 
     Attributes:
@@ -174,8 +174,7 @@ class Outcome:
     tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(msgspec.Struct, frozen=True):
     """A target that may take the request, and why it stands where it stands.
 
     Attributes:
@@ -185,7 +184,7 @@ class Ranked:
 
     target: Target
     score: float
-    parts: Mapping[str, float] = field(default_factory=dict)
+    parts: Mapping[str, float] = MappingProxyType({})
 
     def to_json(self) -> JsonObject:
         """Return the entry as a JSON object; what is unknown (infinite) is null."""
@@ -254,8 +253,7 @@ NO_POLICY = RoutePolicy()
 """Everything as the caller does it anyway."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """Where a request goes, in the order in which candidates are tried, and everything that led there.
 
     Attributes:
@@ -295,7 +293,7 @@ class Decision:
     seed: int = 0
     at: datetime | None = None
     learned: str | None = None
-    basis: Mapping[str, float] = field(default_factory=dict)
+    basis: Mapping[str, float] = MappingProxyType({})
     window: str | None = None
     profile: str | None = None
     features: tuple[float, ...] = ()

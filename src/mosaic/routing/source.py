@@ -166,12 +166,12 @@ def routes_schema() -> JsonObject:
     return json.loads(text)  # type: ignore[no-any-return]  # an object, as the tests see to
 
 
-def schema_problems(source: Source) -> list[Problem]:
-    """Return everything in which a file differs from the schema, each at its place."""
+def schema_problems(source: Source, schema: JsonObject | None = None) -> list[Problem]:
+    """Return everything in which a file differs from a schema (that of routes), each at its place."""
     from jsonschema import Draft202012Validator  # noqa: PLC0415  # 50 ms, and many installations have no routes
 
     found: dict[tuple[int, int, str], Problem] = {}
-    for error in Draft202012Validator(routes_schema()).iter_errors(source.value):
+    for error in Draft202012Validator(schema or routes_schema()).iter_errors(source.value):
         for problem in _told(source, error):
             found.setdefault((problem.line, problem.column, problem.message), problem)
     secrets = _secrets(source, source.value, ())

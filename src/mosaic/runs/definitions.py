@@ -16,7 +16,9 @@ from mosaic.workflows import Bundle, Definition
 __all__ = ["Definitions"]
 
 _SCRIPTED = "scripted:"
-_CACHED = 64
+_CACHED = 256
+_LISTED = 2_000
+_MOST_NEWEST = 200
 
 
 class Definitions:
@@ -66,6 +68,19 @@ class Definitions:
                 self._loaded.pop(next(iter(self._loaded)))
             self._loaded[content_hash] = known
         return known
+
+    async def newest(self, ctx: Context) -> list[Definition]:
+        """Return the tenant's workflows, each as it was run last time in a new form; at most two hundred."""
+        async with self._database.transaction(read_only=True) as tx:
+            known = await self._rows.hashes(tx, ctx, limit=_LISTED)
+        newest: dict[str, str] = {}
+        for name, digest in known:
+            newest.setdefault(name, digest)
+        # What is loaded never changes, and the query has said that the tenant may load it.
+        return [
+            self._loaded.get(digest) or await self.load(ctx, digest)
+            for digest in list(newest.values())[:_MOST_NEWEST]
+        ]
 
     def ready(self, definition: Definition) -> Definition:
         """Return the definition with ``scripted:<file of the bundle>`` models naming files on this machine.

@@ -32,6 +32,13 @@ class DefinitionRepository:
         }  # fmt: skip
         await tx.execute(self._insert(workflow_definition).values(values).on_conflict_do_nothing())
 
+    async def hashes(self, tx: Transaction, ctx: Context, *, limit: int) -> list[tuple[str, str]]:
+        """Return the tenant's definitions as (name, content hash), the newest first."""
+        known = workflow_definition.c
+        query = select(known.name, known.content_hash).order_by(known.created_at.desc(), known.content_hash)
+        rows = await tx.rows(query.where(known.tenant_id == ctx.tenant).limit(limit))
+        return [(row["name"], row["content_hash"]) for row in rows]
+
     async def has(self, tx: Transaction, ctx: Context, content_hash: str) -> bool:
         """Say whether the tenant may load a definition."""
         query = select(workflow_definition.c.name).where(

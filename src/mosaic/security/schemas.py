@@ -10,8 +10,8 @@ from mosaic.core.values import JsonObject
 
 __all__ = ["NO_LIMITS", "SCOPES", "KeyLimits", "KeySettings", "NewKey", "VirtualKey"]
 
-SCOPES = frozenset({"chat", "embed", "count_tokens", "models"})
-"""What a key may be used for."""
+SCOPES = frozenset({"chat", "embed", "count_tokens", "models", "tools"})
+"""What a key may be used for. `tools`, the MCP server, must be named; the others are admitted by a key without scopes."""
 
 _LONGEST_NAME = 200
 _MOST_PATTERNS = 200

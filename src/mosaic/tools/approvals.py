@@ -1,32 +1,37 @@
 """Questions to people: asked durably, answered once, from any process, at any time."""
 
 import builtins
-from collections.abc import Sequence
-from dataclasses import replace
+import json
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Unpack
 
 from mosaic.core.clock import Clock, now
 from mosaic.core.context import Actor, Context
-from mosaic.core.errors import Conflict, InvalidInput, MosaicError, NotFound, PermissionDenied
+from mosaic.core.errors import Conflict, InvalidInput, MosaicError, NotFound
 from mosaic.core.ids import new_id
 from mosaic.core.redaction import Redactor
-from mosaic.core.values import JsonObject, JsonValue
+from mosaic.core.values import JsonObject
 from mosaic.engine import EffectCall, Effects, Execution, Outcome, Safety
 from mosaic.events import Journal, NewEvent
 from mosaic.storage import Database, Transaction
-from mosaic.tools.errors import InvalidArguments
-from mosaic.tools.interfaces import Roles, SignalSender
+from mosaic.tools.approving import events
+from mosaic.tools.approving.answers import Answer, Judge, Said
+from mosaic.tools.approving.outbox import Outbox
+from mosaic.tools.approving.patterns import ArgumentPattern
+from mosaic.tools.approving.previews import Previews
+from mosaic.tools.approving.roles import LocalOwner
+from mosaic.tools.approving.votes import Verdict, same_answer, tally
+from mosaic.tools.interfaces import Roles, RuleKeeper, SignalSender
 from mosaic.tools.repository import ApprovalRow, ApprovalsRepository
-from mosaic.tools.schemas import Approval, ApprovalRequest, ApprovalStatus
-from mosaic.tools.validation import problems_of
+from mosaic.tools.schemas import Approval, ApprovalRequest, ApprovalScope, ApprovalStatus, Vote
 
-__all__ = ["ApprovalNeeded", "Approvals", "LocalOwner"]
+__all__ = ["ApprovalNeeded", "Approvals", "Receipt"]
 
 _TIMEOUT = Actor("system", "timeout")
 _RUN_ENDED = Actor("system", "run-ended")
 _MOST_LISTED = 1_000
-_NOTE_CHARACTERS = 4_000
+_ASKED_BYTES = 1_000_000
 
 
 class ApprovalNeeded(MosaicError):
@@ -48,25 +53,35 @@ class ApprovalNeeded(MosaicError):
         self.approval = approval
 
 
-class LocalOwner:
-    """Roles of an installation with one owner: a person holds every role, nobody else holds any."""
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A signed message that an answer came in; the same one is taken once.
 
-    async def holds_any(self, ctx: Context, roles: Sequence[str]) -> bool:  # noqa: ARG002  # the owner has all of them
-        """Say whether the actor is a person."""
-        return ctx.actor.kind == "user"
+    Attributes:
+        webhook: who signed it.
+        message_id: its id.
+        kept_s: for how long a message of that age would still be accepted.
+    """
+
+    webhook: str
+    message_id: str
+    kept_s: float
 
 
 class Approvals:
     """Asks, lists and decides.
 
-    A decision, its event and the signal that wakes the run are one transaction. An approval whose time has passed
-    is decided by its `on_timeout` at the next look, whoever looks, so silence counts also while no run is awake.
+    A decision, its event, the rule it becomes and the signal that wakes the run are one transaction. An approval
+    whose time has passed is decided by its `on_timeout` at the next look, whoever looks, so silence counts also while
+    no run is awake.
 
     Args:
         database: where approvals are kept.
-        journal: gets ``approval.requested``, ``approval.decided`` and ``approval.expired``.
+        journal: gets ``approval.requested``, ``approval.voted``, ``approval.decided`` and ``approval.expired``.
         signals: wakes the run; the engine.
         roles: says who holds which role.
+        rules: keeps a yes that is to hold for more than one call; without it there is none.
+        previews: shows what edited arguments would do.
         redactor: masks secrets in what is shown.
         clock: the time.
     """
@@ -78,16 +93,23 @@ class Approvals:
         signals: SignalSender,
         *,
         roles: Roles | None = None,
+        rules: RuleKeeper | None = None,
+        previews: Previews | None = None,
         redactor: Redactor | None = None,
         clock: Clock = now,
     ) -> None:
         self._database = database
         self._journal = journal
         self._signals = signals
-        self._roles: Roles = roles or LocalOwner()
+        self._rules = rules
+        self._previews = previews
         self._redactor = redactor or Redactor()
+        self._judge = Judge(
+            roles or LocalOwner(), keeps_rules=rules is not None, redactor=self._redactor, clock=clock
+        )
         self._clock = clock
         self._repository = ApprovalsRepository()
+        self._outbox = Outbox()
 
     async def request(self, effects: Effects, name: str, request: ApprovalRequest) -> Approval:
         """Ask once, as the effect `name`; asking again returns the same approval as it now stands.
@@ -98,19 +120,13 @@ class Approvals:
         async def ask(_: EffectCall) -> Outcome:
             asked = self._new(effects, request)
             insert = self._repository.insert(
-                effects.ctx.tenant, effects.ctx.project, asked, arguments_schema=request.arguments_schema
+                effects.ctx.tenant,
+                effects.ctx.project,
+                asked,
+                arguments=self._kept(request.arguments),
+                arguments_schema=request.arguments_schema,
             )
-            shown = {
-                "approval": asked.id,
-                "kind": asked.kind,
-                "title": asked.title,
-                "roles": list(asked.roles),
-                "expires_at": asked.expires_at.isoformat() if asked.expires_at else None,
-                "detail": asked.detail,
-            }
-            return Outcome(
-                {"approval": asked.id}, events=(NewEvent("approval.requested", shown),), writes=(insert,)
-            )
+            return Outcome({"approval": asked.id}, events=(events.requested(asked),), writes=(insert,))
 
         recorded = await effects.effect(name, ask, safety=Safety.REPEATABLE)
         if not isinstance(recorded, dict):
@@ -123,11 +139,7 @@ class Approvals:
         Raises:
             NotFound: if the tenant has none with that id.
         """
-        found = (await self._row(ctx, approval_id)).value
-        if found.pending and found.expires_at is not None and found.expires_at <= self._clock():
-            await self._expire(ctx, found)
-            return (await self._row(ctx, approval_id)).value
-        return found
+        return (await self._current(ctx, approval_id)).value
 
     async def list(
         self,
@@ -136,11 +148,20 @@ class Approvals:
         status: ApprovalStatus | str | None = None,
         run_id: str | None = None,
         limit: int = _MOST_LISTED,
+        after: str | None = None,
     ) -> builtins.list[Approval]:
         """Return the tenant's approvals, oldest first; those whose time has passed are decided first.
 
+        Args:
+            ctx: whose.
+            status: only those.
+            run_id: only those of this run.
+            limit: how many; at most 1,000.
+            after: the id of the last one of the page before.
+
         Raises:
             InvalidInput: if `status` is none.
+            NotFound: if there is no approval `after`.
         """
         try:
             wanted = ApprovalStatus(status) if status is not None else None
@@ -148,11 +169,47 @@ class Approvals:
             choices = ", ".join(ApprovalStatus)
             raise InvalidInput(f"{status!r} is no approval status.", hint=f"One of: {choices}") from None
         await self.expire_due(ctx)
+        last = (await self._row(ctx, after)).value if after is not None else None
         async with self._database.transaction(read_only=True) as tx:
-            rows = await self._repository.list(
-                tx, ctx.tenant, status=wanted, run_id=run_id, limit=min(limit, _MOST_LISTED)
+            rows = await self._repository.page(
+                tx,
+                ctx.tenant,
+                status=wanted,
+                run_id=run_id,
+                limit=min(limit, _MOST_LISTED),
+                after=(last.requested_at, last.id) if last is not None else None,
             )
         return [row.value for row in rows]
+
+    async def preview(self, ctx: Context, approval_id: str, answer: Answer) -> JsonObject:
+        """Return what a yes like this would mean, and change nothing.
+
+        Returns:
+            ``arguments`` (whole, secrets masked; None when they are too large to be kept) and ``edited``; with edited
+            ones what the tool shows for them; for a yes that lasts ``pattern`` and ``holds_for``, a sentence.
+
+        Raises:
+            NotFound: if the tenant has none with that id.
+            InvalidInput: if arguments or pattern do not fit.
+            Unsupported: if a yes that lasts cannot be kept here.
+        """
+        row = await self._current(ctx, approval_id)
+        # Whether an answer to a question fits is seen when it is given.
+        arguments = self._judge.arguments(row, answer) if row.value.kind == "tool" else None
+        pattern = self._judge.pattern(row, answer, arguments)
+        shown: JsonObject = {
+            "approval": approval_id,
+            "status": row.value.status.value,
+            "arguments": arguments if arguments is not None else row.asked_arguments,
+            "edited": arguments is not None,
+            "scope": answer.scope,
+            "pattern": pattern.to_json() if pattern is not None else None,
+            "holds_for": _holds_for(row.value, answer.scope, pattern) if pattern is not None else None,
+            "detail": {},
+        }
+        if arguments is not None and self._previews is not None:
+            shown["detail"] = self._redactor.value(await self._previews.of(ctx, row.value, arguments))
+        return shown
 
     async def decide(
         self,
@@ -160,55 +217,38 @@ class Approvals:
         approval_id: str,
         *,
         approve: bool,
-        note: str | None = None,
-        arguments: JsonObject | None = None,
-        answer: JsonValue = None,
+        receipt: Receipt | None = None,
+        **said: Unpack[Said],
     ) -> Approval:
-        """Answer, and wake the run.
+        """Answer; once enough people have, decide and wake the run. The same answer again changes nothing.
 
         Args:
             ctx: who answers.
             approval_id: which one.
             approve: yes or no.
-            note: a word to whoever asked; the agent reads it.
-            arguments: other arguments than those that were asked about; only with yes, only for a tool.
-            answer: the answer to a question of kind ``ask``.
+            receipt: the signed message this answer came in.
+            **said: the rest of an `Answer`: ``note``, ``arguments`` or ``changes``, ``answer``, ``scope``, ``match``.
+
+        Returns:
+            The approval as it stands then; still pending when more people must answer.
 
         Raises:
             NotFound: if the tenant has none with that id.
-            Conflict: if it is decided already.
-            PermissionDenied: if the actor holds none of its roles.
-            InvalidInput: if arguments or answer do not fit.
+            Conflict: if it is decided otherwise or by somebody else, or the signed message was taken before.
+            PermissionDenied: if the actor may not answer.
+            InvalidInput: if arguments, answer or pattern do not fit.
+            Unsupported: if a yes that lasts cannot be kept here.
         """
-        before = await self.get(ctx, approval_id)
-        row = await self._row(ctx, approval_id)
-        if not before.pending:
-            raise _decided_already(before)
-        if not await self._roles.holds_any(ctx, before.roles):
-            needed = f"one of the roles {', '.join(before.roles)}" if before.roles else "a person"
-            raise PermissionDenied(f"{ctx.actor} may not answer {approval_id}; it needs {needed}.")
-        self._check_answer(row, approve=approve, arguments=arguments, answer=answer)
-        note = self._redactor.text(note)[:_NOTE_CHARACTERS].replace("\0", "") if note else None
-        status = ApprovalStatus.APPROVED if approve else ApprovalStatus.REJECTED
+        row = await self._current(ctx, approval_id)
+        if not row.value.pending and all(vote.actor != str(ctx.actor) for vote in row.value.votes):
+            raise _decided_already(row.value)
+        await self._judge.admit(ctx, row.value, approve=approve)
+        vote = self._judge.vote(ctx, row, Answer(approve, **said))
         async with self._database.transaction() as tx:
-            decided = await self._repository.decide(
-                tx,
-                ctx.tenant,
-                approval_id,
-                status=status,
-                decided_by=str(ctx.actor),
-                decided_at=self._clock(),
-                note=note,
-                arguments=arguments,
-                answer=answer,
-            )
-            if decided:
-                shown: JsonObject = {"note": note, "edited": arguments is not None}
-                await self._announce(tx, ctx, before, status, "approval.decided", shown)
-        now_stands = await self.get(ctx, approval_id)
-        if not decided:
-            raise _decided_already(now_stands)
-        return now_stands
+            if receipt is not None:
+                await self._take(tx, ctx, receipt)
+            await self._cast(tx, ctx, approval_id, vote)
+        return await self.get(ctx, approval_id)
 
     async def wait(self, execution: Execution, approval: Approval) -> Approval:
         """Wait in a handler until somebody answers or the time is up; returns the approval as decided."""
@@ -234,12 +274,12 @@ class Approvals:
 
     async def withdraw(self, tx: Transaction, ctx: Context, run_id: str) -> int:
         """Close what a run that has ended still asks, in the caller's transaction; returns how many."""
-        open_ones = await self._repository.list(
+        open_ones = await self._repository.page(
             tx, ctx.tenant, status=ApprovalStatus.PENDING, run_id=run_id, limit=_MOST_LISTED
         )
-        events = []
+        told = []
         for row in open_ones:
-            await self._repository.decide(
+            decided = await self._repository.decide(
                 tx,
                 ctx.tenant,
                 row.value.id,
@@ -249,16 +289,12 @@ class Approvals:
                 note="The run has ended.",
             )
             shown = {"approval": row.value.id, "status": ApprovalStatus.EXPIRED.value, "by": str(_RUN_ENDED)}
-            events.append(NewEvent("approval.expired", shown, run_id=run_id, path=row.value.path))
-        await self._journal.append(tx, ctx, events)
-        return len(events)
+            if decided:
+                told.append(NewEvent("approval.expired", shown, run_id=run_id, path=row.value.path))
+        await self._journal.append(tx, ctx, told)
+        return len(told)
 
-    async def _row(self, ctx: Context, approval_id: str) -> ApprovalRow:
-        async with self._database.transaction(read_only=True) as tx:
-            row = await self._repository.get(tx, ctx.tenant, approval_id)
-        if row is None:
-            raise NotFound(f"There is no approval {approval_id!r}.", hint="List them: mosaic approvals list")
-        return row
+    # -- asking -------------------------------------------------------------------------------------------------
 
     def _new(self, effects: Effects, request: ApprovalRequest) -> Approval:
         asked_at, detail = self._clock(), self._redactor.value(request.detail)
@@ -276,7 +312,110 @@ class Approvals:
             requested_at=asked_at,
             expires_at=asked_at + timedelta(seconds=rule.timeout_s) if rule.timeout_s is not None else None,
             on_timeout=rule.on_timeout,
+            quorum=rule.quorum,
+            counting=rule.counting,
+            four_eyes=rule.four_eyes,
         )
+
+    def _kept(self, arguments: JsonObject | None) -> JsonObject | None:
+        """Return what is kept of the arguments: masked, and nothing when they are large."""
+        masked = self._redactor.value(arguments)
+        if not isinstance(masked, dict) or len(json.dumps(masked)) > _ASKED_BYTES:
+            return None
+        return masked
+
+    async def _row(self, ctx: Context, approval_id: str) -> ApprovalRow:
+        async with self._database.transaction(read_only=True) as tx:
+            row = await self._repository.get(tx, ctx.tenant, approval_id)
+        if row is None:
+            raise NotFound(f"There is no approval {approval_id!r}.", hint="List them: mosaic approvals list")
+        return row
+
+    async def _current(self, ctx: Context, approval_id: str) -> ApprovalRow:
+        """Return an approval's row; one whose time has passed is decided first."""
+        row = await self._row(ctx, approval_id)
+        if not self._is_late(row.value):
+            return row
+        await self._expire(ctx, row.value)
+        return await self._row(ctx, approval_id)
+
+    def _is_late(self, approval: Approval) -> bool:
+        return approval.pending and approval.expires_at is not None and approval.expires_at <= self._clock()
+
+    # -- answering ----------------------------------------------------------------------------------------------
+
+    async def _take(self, tx: Transaction, ctx: Context, receipt: Receipt) -> None:
+        new = await self._outbox.receive(
+            tx,
+            ctx.tenant,
+            receipt.webhook,
+            receipt.message_id,
+            now=self._clock(),
+            kept_s=receipt.kept_s,
+        )
+        if not new:
+            raise Conflict(f"The message {receipt.message_id} was received before; it is taken once.")
+
+    async def _cast(self, tx: Transaction, ctx: Context, approval_id: str, vote: Vote) -> None:
+        """Add a vote to those before, and decide when it was the last one needed."""
+        row = await self._repository.get(tx, ctx.tenant, approval_id, hold=True)
+        if row is None:
+            raise NotFound(f"There is no approval {approval_id!r}.", hint="List them: mosaic approvals list")
+        held, ctx = row.value, replace(ctx, project=row.project)
+        mine = next((other for other in held.votes if other.actor == vote.actor), None)
+        if not held.pending:
+            _require_same(held, mine, vote)
+            return
+        if self._is_late(held):
+            raise Conflict(f"The time for {approval_id} is up.", approval=approval_id)
+        if mine is not None and same_answer(mine, vote) and mine.pattern == vote.pattern:
+            return
+        await self._repository.vote(tx, ctx.tenant, approval_id, vote)
+        votes = (*(other for other in held.votes if other.actor != vote.actor), vote)
+        held = replace(held, votes=votes)
+        verdict = tally(votes, quorum=held.quorum, counting=held.counting)
+        if verdict is None:
+            await self._journal.append(tx, ctx, [events.voted(held, vote)])
+            return
+        await self._conclude(tx, ctx, held, vote, verdict)
+
+    async def _conclude(
+        self, tx: Transaction, ctx: Context, held: Approval, last: Vote, verdict: Verdict
+    ) -> None:
+        rule = None
+        if verdict.scope != "once" and verdict.pattern is not None and self._rules is not None:
+            rule = await self._rules.remember(
+                tx,
+                ctx,
+                tool=str(held.detail.get("tool")),
+                arguments=verdict.pattern,
+                scope=verdict.scope,
+                run_id=held.run_id,
+                approval_id=held.id,
+            )
+        chosen = verdict.vote
+        decided = await self._repository.decide(
+            tx,
+            ctx.tenant,
+            held.id,
+            status=verdict.status,
+            decided_by=last.actor,
+            decided_at=last.voted_at,
+            note=last.note,
+            arguments=chosen.arguments,
+            answer=chosen.answer,
+            scope=verdict.scope,
+            pattern=verdict.pattern,
+            rule=rule,
+        )
+        if not decided:  # held by us; only a database that does not hold it could say so
+            raise _decided_already(held)
+        shown: JsonObject = {"note": last.note, "edited": chosen.arguments is not None}
+        if len(held.votes) > 1:
+            shown["votes"] = [{"actor": vote.actor, "approve": vote.approve} for vote in held.votes]
+        if rule is not None:
+            shown |= {"scope": verdict.scope, "rule": rule}
+        await self._announce(tx, ctx, held, verdict.status, "approval.decided", shown)
 
     async def _expire(self, ctx: Context, approval: Approval) -> None:
         """Let silence decide; does nothing when somebody was faster."""
@@ -290,7 +429,7 @@ class Approvals:
                 status=status,
                 decided_by=str(_TIMEOUT),
                 decided_at=self._clock(),
-                note="Nobody answered in time.",
+                note="Nobody answered in time." if not approval.votes else "Too few answered in time.",
                 expired_before=moment,
             )
             if decided:
@@ -315,25 +454,21 @@ class Approvals:
             tx, ctx, [NewEvent(event, shown, run_id=approval.run_id, path=approval.path)]
         )
 
-    def _check_answer(
-        self, row: ApprovalRow, *, approve: bool, arguments: JsonObject | None, answer: JsonValue
-    ) -> None:
-        given = arguments if row.value.kind == "tool" else answer
-        if arguments is not None and (row.value.kind != "tool" or not approve):
-            raise InvalidInput("Arguments can be edited only when approving a tool call.")
-        if answer is not None and row.value.kind == "tool":
-            raise InvalidInput(
-                "A tool call takes yes or no, not an answer.", hint="Edit `arguments` instead."
-            )
-        if given is not None and self._redactor.value(given) != given:
-            raise InvalidInput("The answer holds something that looks like a secret.", hint="Leave it out.")
-        if row.arguments_schema is None or (given is None and not (row.value.kind == "ask" and approve)):
-            return
-        if problems := problems_of(given, row.arguments_schema):
-            told = (
-                "The edited arguments do not fit." if row.value.kind == "tool" else "The answer does not fit."
-            )
-            raise InvalidArguments(told, problems=problems)
+
+def _holds_for(approval: Approval, scope: ApprovalScope, pattern: ArgumentPattern) -> str:
+    long = "for the rest of this run" if scope == "run" else "until the rule is revoked"
+    return f"{approval.detail.get('tool')} with {pattern} runs without asking {long}."
+
+
+def _require_same(held: Approval, mine: Vote | None, vote: Vote) -> None:
+    """Check that a vote on what is decided only says again what its actor said.
+
+    Raises:
+        Conflict: if not; it names who decided.
+    """
+    said = ApprovalStatus.APPROVED if vote.approve else ApprovalStatus.REJECTED
+    if mine is None or not same_answer(mine, vote) or held.status is not said:
+        raise _decided_already(held)
 
 
 def _decided_already(approval: Approval) -> Conflict:
@@ -342,4 +477,5 @@ def _decided_already(approval: Approval) -> Conflict:
         f"{approval.id} is {approval.status.value} already, by {approval.decided_by}{when}.",
         approval=approval.id,
         status=approval.status.value,
+        decided_by=approval.decided_by,
     )

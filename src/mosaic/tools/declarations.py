@@ -45,6 +45,7 @@ class ToolDeclaration:
         mcp: a server, or the name of one in the settings.
         tool: the one tool of that server that is meant; None means all. Without a source: the tool that is
             narrowed, when it has another name.
+        known_as: the server's name in the settings, where `mcp` was looked up there.
         python: ``module:function``, offered by an installed package or registered by the application.
         source: a Python file's content; its function runs in a process of its own.
         file: that file's name, for messages.
@@ -70,3 +71,4 @@ class ToolDeclaration:
     timeout_s: float | None = None
     description: str | None = None
     retries: bool | None = None
+    known_as: str | None = None

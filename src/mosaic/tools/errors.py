@@ -12,6 +12,7 @@ from mosaic.core.errors import (
     MosaicError,
     NotFound,
     PermissionDenied,
+    PolicyDenied,
     StorageFull,
     TenantViolation,
     TimedOut,
@@ -20,13 +21,19 @@ from mosaic.core.errors import (
     Unsupported,
 )
 
-__all__ = ["MODEL_READABLE", "NEVER_READABLE", "InvalidArguments", "UnknownTool"]
+__all__ = ["MODEL_READABLE", "NEVER_READABLE", "InvalidArguments", "ToolQuarantined", "UnknownTool"]
 
 
 class UnknownTool(NotFound):
     """No tool of that name is in this toolbox; `data` holds ``tool`` and ``nearest``."""
 
     code = "unknown_tool"
+
+
+class ToolQuarantined(PolicyDenied):
+    """The tool is not what was approved, or somebody stopped it; a person has to look first."""
+
+    code = "tool_quarantined"
 
 
 class InvalidArguments(InvalidInput):

@@ -4,6 +4,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from mosaic.core.values import JsonObject
 from mosaic.engine import Safety
 from mosaic.tools.declarations import ToolDeclaration
 from mosaic.tools.interfaces import BaseTool, Invocation
-from mosaic.tools.processes import Finished, OutputLimits, clean_environment, confined_to, run_command
+from mosaic.tools.processes import Finished, OutputLimits
+from mosaic.tools.sandbox import Job, Sandboxes
 from mosaic.tools.schemas import RiskClass, ToolEffect, ToolResult, ToolSpec
 from mosaic.tools.toolbox import NarrowedTool
 from mosaic.tools.validation import check_schema, safe_schema
@@ -57,18 +59,26 @@ class FileFunctionTool(BaseTool):
         }
         order = {**self._order, "mode": "call", "arguments": arguments, "invocation": about}
         if invocation.workspace is not None and invocation.scratch is not None:
-            reply = await _ask(order, invocation.workspace, invocation.scratch, invocation)
+            reply = await _ask(
+                order, invocation.workspace, invocation.scratch, invocation.sandboxes, invocation
+            )
         else:
             with tempfile.TemporaryDirectory(prefix="mosaic-tool-") as made:
-                reply = await _ask(order, Path(made), Path(made), invocation)
+                reply = await _ask(order, None, Path(made), invocation.sandboxes, invocation)
         result = reply.get("result")
         if not isinstance(result, Mapping):
             raise ContractViolation(f"{self.spec.name} answered nonsense.")
         return ToolResult.from_json(result)
 
 
-async def open_file_function(declaration: ToolDeclaration) -> NarrowedTool:
+async def open_file_function(
+    declaration: ToolDeclaration, sandboxes: Sandboxes | None = None
+) -> NarrowedTool:
     """Return the tool that a declaration with a `source` describes; the file is run once to describe it.
+
+    Args:
+        declaration: says which function of which file.
+        sandboxes: where it runs.
 
     Raises:
         InvalidDefinition: if the file cannot be run, has no such function, or it cannot be a tool.
@@ -76,7 +86,7 @@ async def open_file_function(declaration: ToolDeclaration) -> NarrowedTool:
     file, function = declaration.file or "tools.py", declaration.function or declaration.name
     try:
         source = (declaration.source or b"").decode()
-        spec = await _describe(source, file, function)
+        spec = await _describe(source, file, function, sandboxes or Sandboxes())
     except UnicodeDecodeError:
         raise InvalidDefinition(f"{file} is not UTF-8 text.") from None
     except MosaicError as error:
@@ -88,12 +98,12 @@ async def open_file_function(declaration: ToolDeclaration) -> NarrowedTool:
 _described: dict[tuple[str, str, str], ToolSpec] = {}
 
 
-async def _describe(source: str, file: str, function: str) -> ToolSpec:
+async def _describe(source: str, file: str, function: str, sandboxes: Sandboxes) -> ToolSpec:
     key = (source, file, function)
     if key not in _described:
         order = {"source": source, "file": file, "function": function, "mode": "describe"}
         with tempfile.TemporaryDirectory(prefix="mosaic-tool-") as made:
-            reply = await _ask(order, Path(made), Path(made), None)
+            reply = await _ask(order, None, Path(made), sandboxes)
         if len(_described) > 256:
             _described.clear()
         _described[key] = _spec(reply.get("spec"), file, function)
@@ -118,26 +128,33 @@ def _spec(shown: Any, file: str, function: str) -> ToolSpec:
             safety=Safety(shown["safety"]),
             retries=bool(shown["retries"]),
             source=f"file:{file}:{function}",
+            original=f"own:{shown['name']}",
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ContractViolation(f"{file} describes {function} in no known way: {error}") from error
 
 
 async def _ask(
-    order: JsonObject, workspace: Path, scratch: Path, invocation: Invocation | None
+    order: JsonObject,
+    workspace: Path | None,
+    scratch: Path,
+    sandboxes: Sandboxes,
+    invocation: Invocation | None = None,
 ) -> JsonObject:
     timeout_s = invocation.timeout_s if invocation is not None else _DESCRIBE_S
-    done = await run_command(
+    job = Job(
         (sys.executable, "-I", str(_HOST)),
-        cwd=workspace,
-        environment=clean_environment(scratch, workspace=workspace),
-        timeout_s=timeout_s,
+        scratch,
+        workspace,
         # Describing runs the whole file, and nobody has approved anything yet: then it has no network.
-        confinement=confined_to(workspace, scratch, network=invocation is not None and invocation.network),
+        network=invocation is not None and invocation.network,
+        timeout_s=timeout_s,
         stdin=json.dumps(order).encode() + b"\n",
-        limits=OutputLimits(head_bytes=_ANSWER_BYTES, tail_bytes=0, spool_bytes=0),
-        progress=invocation.progress if invocation is not None else None,
+        output=OutputLimits(head_bytes=_ANSWER_BYTES, tail_bytes=0, spool_bytes=0),
     )
+    if invocation is not None:
+        job = replace(job, progress=invocation.progress)
+    done = await sandboxes.run(job)
     if done.timed_out:
         raise TimedOut(f"{order['function']} took longer than {timeout_s:g} s.", tool=order["function"])
     return _answer(order, done)

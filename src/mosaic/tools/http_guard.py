@@ -18,6 +18,13 @@ __all__ = ["GuardedTransport", "is_public"]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
+# Public by their number, but not by what answers there: protocol assignments (a cloud's metadata among them), another
+# cloud's metadata and control, and translated addresses of a local network.
+_NOT_PUBLIC = (
+    ipaddress.ip_network("192.0.0.0/24"),
+    ipaddress.ip_network("168.63.129.16/32"),
+    ipaddress.ip_network("64:ff9b:1::/48"),
+)
 _SIX_TO_FOUR = ipaddress.ip_network("2002::/16")
 
 
@@ -94,6 +101,8 @@ def is_public(address: Address) -> bool:
             return is_public(inner)
         if address in _SIX_TO_FOUR or address.teredo is not None:
             return False
+    if any(address.version == network.version and address in network for network in _NOT_PUBLIC):
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 

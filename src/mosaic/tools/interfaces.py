@@ -1,16 +1,17 @@
 """What another implementation must honour: a tool, a judge of roles, a teller of costs."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from mosaic.core.context import Context
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.storage import Transaction
+from mosaic.tools.sandbox import Sandboxes
 from mosaic.tools.schemas import ToolResult, ToolSpec
 
-__all__ = ["BaseTool", "CostSoFar", "Invocation", "Roles", "SignalSender", "Tool"]
+__all__ = ["BaseTool", "CostSoFar", "Invocation", "Roles", "RuleKeeper", "SignalSender", "Tool"]
 
 CostSoFar = Callable[[Context, str], Awaitable[str | None]]
 """Tells what a run has cost up to now, as text for a person; None when it is not known."""
@@ -36,6 +37,7 @@ class Invocation:
         timeout_s: seconds the door gives it; the door enforces it, a tool may use it for its own children.
         network: whether the policy lets this call reach the network.
         progress: call it with a line of text while working; cheap, may be dropped.
+        sandboxes: where it runs commands.
         keep: stores output that is too long for a result, secrets masked; returns its blob's digest.
     """
 
@@ -50,6 +52,7 @@ class Invocation:
     attempt: int = 1
     network: bool = True
     keep: Callable[[bytes], Awaitable[str | None]] = _keep_nothing
+    sandboxes: Sandboxes = field(default_factory=Sandboxes)
 
     @property
     def scratch(self) -> Path | None:
@@ -131,4 +134,39 @@ class Roles(Protocol):
 
     async def holds_any(self, ctx: Context, roles: Sequence[str]) -> bool:
         """Say whether the actor holds at least one of `roles`; any person does when `roles` is empty."""
+        ...
+
+
+class RuleKeeper(Protocol):
+    """Keeps a yes that is to hold for more than one call, as a rule that people can see and revoke."""
+
+    async def remember(
+        self,
+        tx: Transaction,
+        ctx: Context,
+        *,
+        tool: str,
+        arguments: JsonObject,
+        scope: Literal["run", "always"],
+        run_id: str,
+        approval_id: str,
+    ) -> str:
+        """Keep a rule that lets matching calls pass without asking, in the caller's transaction; return its id.
+
+        The policy decides: a deny still wins over it.
+
+        Args:
+            tx: the transaction of the decision.
+            ctx: who granted it.
+            tool: the tool's name.
+            arguments: which arguments it holds for, as `mosaic.tools.approving.patterns.ArgumentPattern.to_json`
+                writes it: ``{"path": {"like": "src/**"}, "content": {"any": true}}``. `ArgumentPattern.matches`
+                judges a call; one with an argument that is not named does not match.
+            scope: for the rest of the run, or until it is revoked.
+            run_id: the run that asked.
+            approval_id: the approval that granted it.
+
+        Raises:
+            InvalidInput: if such a rule cannot be kept; nothing is decided then.
+        """
         ...

@@ -3,14 +3,15 @@
 import asyncio
 import importlib.metadata
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mosaic.core.context import Context
-from mosaic.core.errors import Conflict, InvalidDefinition, MosaicError
+from mosaic.core.errors import Conflict, InvalidDefinition, MosaicError, Unavailable
 from mosaic.tools.builtin import BUILTINS
 from mosaic.tools.declarations import McpServer, ToolDeclaration
 from mosaic.tools.errors import UnknownTool
@@ -18,12 +19,15 @@ from mosaic.tools.file_functions import open_file_function
 from mosaic.tools.functions import FunctionTool
 from mosaic.tools.http_request import HttpRequestTool
 from mosaic.tools.interfaces import Tool
+from mosaic.tools.listing import Listed, model_name
 from mosaic.tools.nearest import nearest
+from mosaic.tools.registry.service import ToolRegistry
+from mosaic.tools.sandbox import Sandboxes
 from mosaic.tools.settings import ToolSettings
 from mosaic.tools.toolbox import NarrowedTool, Toolbox
 
 if TYPE_CHECKING:
-    from mosaic.tools.mcp.pool import McpPool
+    from mosaic.tools.mcp.servers import McpServers, ServerList, StandingServer
 
 __all__ = ["ENTRY_POINTS", "Toolboxes"]
 
@@ -38,13 +42,25 @@ class Toolboxes:
     Args:
         settings: servers and bounds.
         data_dir: where MCP servers have their homes.
+        registry: the servers that tenants registered, and what is approved of all servers' tools.
+        configured: returns a server of the settings with its secrets; by default as the settings have it.
     """
 
-    def __init__(self, settings: ToolSettings, *, data_dir: Path) -> None:
+    def __init__(
+        self,
+        settings: ToolSettings,
+        *,
+        data_dir: Path,
+        registry: ToolRegistry | None = None,
+        configured: Callable[[str], McpServer] | None = None,
+    ) -> None:
         self._settings = settings
+        self._registry = registry
+        self._configured = configured or settings.mcp_servers.__getitem__
         self._scratch = data_dir / "mcp"
+        self._sandboxes = Sandboxes(settings.sandbox)
         self._registered: dict[str, Tool] = {}
-        self._pool: McpPool | None = None
+        self._servers: McpServers | None = None
         for tool in BUILTINS:
             self.register(tool)
         self.register(HttpRequestTool(settings))
@@ -62,6 +78,46 @@ class Toolboxes:
     def registered(self) -> Toolbox:
         """Return the tools of the installation, without those of any workflow."""
         return Toolbox(self._registered.values())
+
+    async def standing(self, ctx: Context, *, extra: Iterable[Tool] = ()) -> Toolbox:
+        """Return the tools that need no worktree, for calls outside any run; it needs no closing.
+
+        Args:
+            ctx: for whom: the tenant's registered servers, and those of the settings.
+            extra: further tools, which the application makes.
+        """
+        bound = {tool.spec.name for tool in BUILTINS}
+        tools = [*(tool for name, tool in self._registered.items() if name not in bound), *extra]
+        shelf = _Shelf(tools, {tool.spec.name for tool in self._registered.values()})
+        if self._registry is not None:
+            await self._registry.refresh()
+        names = [*self._settings.mcp_servers, *(self._registry.servers(ctx) if self._registry else ())]
+        if names:
+            servers = self._mcp()
+            sources = {name: partial(self._known_server, ctx, name) for name in names}
+            for name, found in (await servers.standing(ctx, sources)).items():
+                await shelf.take(ctx, name, found)
+        return shelf.toolbox()
+
+    async def standing_server(self, ctx: Context, name: str) -> "StandingServer":
+        """Return what may be called of one registered server, as `standing` would.
+
+        Raises:
+            MosaicError: if it cannot be asked.
+        """
+        taken = {model_name(tool): tool for tool in self._registered}
+        async with AsyncExitStack() as stack:
+            listed = await self._mcp().standing_list(stack, ctx, name, self._known_server(ctx, name))
+            return await listed.standing(ctx, taken)
+
+    async def look(self, ctx: Context, name: str, server: McpServer) -> "ServerList":
+        """Ask a server that is not registered yet what it offers; nothing is approved or noted.
+
+        Raises:
+            MosaicError: if it cannot be asked.
+        """
+        async with AsyncExitStack() as stack:
+            return await self._mcp().standing_list(stack, ctx, name, server)
 
     @asynccontextmanager
     async def open(
@@ -91,31 +147,31 @@ class Toolboxes:
                 *(self._sourced(stack, ctx, run_id, entry, workspace) for entry in sourced),
                 return_exceptions=True,
             )
-            tools: list[Tool] = list(self._registered.values())
-            unreachable: dict[str, MosaicError] = {}
+            shelf = _Shelf(self._registered.values(), set(self._registered))
             for entry, found in zip(sourced, results, strict=True):
-                if isinstance(found, InvalidDefinition) or not isinstance(found, MosaicError | list):
+                if isinstance(found, InvalidDefinition) or not isinstance(found, MosaicError | list | Listed):
                     raise found
-                if isinstance(found, MosaicError):
-                    log.warning("the tools of %s cannot be used: %s", entry.name, found)
-                    unreachable[entry.name] = found
-                else:
-                    tools += found
-            yield _narrowed(Toolbox(tools, unreachable=unreachable), declarations)
+                await shelf.take(ctx, entry.name, found, entry)
+            yield _narrowed(shelf.toolbox(), declarations)
 
     async def close(self) -> None:
         """End every connection and server."""
-        if self._pool is not None:
-            await self._pool.close()
+        if self._servers is not None:
+            await self._servers.close()
 
     async def _sourced(
         self, stack: AsyncExitStack, ctx: Context, run_id: str, entry: ToolDeclaration, workspace: Path | None
-    ) -> list[Tool]:
+    ) -> "list[Tool] | Listed":
         if entry.mcp is not None:
-            return await self._of_server(stack, ctx, run_id, entry, workspace)
+            if self._registry is not None:
+                await self._registry.refresh()
+            server, known_as = self._server(ctx, entry)
+            return await self._mcp().listed(
+                stack, ctx, run_id, entry.name, server, known_as=known_as, workspace=workspace
+            )
         if entry.python is not None:
             return [NarrowedTool(self._installed(entry.python), entry, may_lower=False)]
-        return [await open_file_function(entry)]
+        return [await open_file_function(entry, self._sandboxes)]
 
     def _installed(self, reference: str) -> Tool:
         """Return the tool that an installed package offers, or the application registered, as ``module:function``."""
@@ -137,47 +193,95 @@ class Toolboxes:
             raise InvalidDefinition(f"{reference} is no tool.", hint="Put @tool above the function.")
         return found
 
-    async def _of_server(
-        self, stack: AsyncExitStack, ctx: Context, run_id: str, entry: ToolDeclaration, workspace: Path | None
-    ) -> list[Tool]:
-        # The SDK takes half a second to import: only runs that use a server pay for it.
-        from mosaic.tools.mcp.pool import McpPool  # noqa: PLC0415
-        from mosaic.tools.mcp.tools import tools_of  # noqa: PLC0415
+    def _mcp(self) -> "McpServers":
+        # The SDK takes half a second to import: only who uses a server pays for it.
+        from mosaic.tools.mcp.servers import McpServers  # noqa: PLC0415
 
-        server = self._server(entry)
-        if self._pool is None:
-            self._pool = McpPool(self._scratch)
-        lease = self._pool.lease(ctx, run_id, entry.name, server, workspace=workspace)
-        connection = await stack.enter_async_context(lease)
-        offered = await connection.tools()
-        remote = server.url is not None
-        tools = tools_of(entry.name, offered, connection, trusted=server.trust_annotations, remote=remote)
-        if entry.tool is None:
-            return [_declared(tool, replace(entry, name=tool.spec.name)) for tool in tools]
-        wanted = [tool for tool in tools if tool.spec.name == f"{entry.name}.{entry.tool}"]
-        if not wanted:
-            close = nearest(entry.tool, [tool.spec.name.removeprefix(f"{entry.name}.") for tool in tools])
-            hint = (
-                f"Did you mean {close[0]}?"
-                if close
-                else "It offers: " + ", ".join(tool.name for tool in offered)
-            )
-            raise InvalidDefinition(
-                f"The MCP server of {entry.name} offers no tool {entry.tool!r}.", hint=hint[:500]
-            )
-        return [_declared(wanted[0], entry)]
+        if self._servers is None:
+            self._servers = McpServers(self._scratch, self._registry, sandboxes=self._sandboxes)
+        return self._servers
 
-    def _server(self, entry: ToolDeclaration) -> McpServer:
+    def _server(self, ctx: Context, entry: ToolDeclaration) -> tuple[McpServer, str | None]:
+        """Return how to reach an entry's server, and the name under which its tools are approved."""
         if isinstance(entry.mcp, McpServer):
-            return entry.mcp
-        found = self._settings.mcp_servers.get(str(entry.mcp))
-        if found is None:
-            close = nearest(str(entry.mcp), self._settings.mcp_servers)
-            raise InvalidDefinition(
-                f"The settings know no MCP server {entry.mcp!r}.",
-                hint=f"Did you mean {close[0]}?" if close else "Add it under tools.mcp_servers.",
-            )
-        return found
+            registered = self._registry.same_as(ctx, entry.mcp) if self._registry is not None else None
+            return entry.mcp, entry.known_as or registered
+        return self._known_server(ctx, str(entry.mcp)), str(entry.mcp)
+
+    def _known_server(self, ctx: Context, name: str) -> McpServer:
+        if name in self._settings.mcp_servers:
+            return self._configured(name)
+        registered = self._registry.servers(ctx) if self._registry is not None else {}
+        if self._registry is not None and name in registered:
+            return self._registry.reach(registered[name])
+        close = nearest(name, [*self._settings.mcp_servers, *registered])
+        raise InvalidDefinition(
+            f"There is no MCP server {name!r}, in the settings or registered.",
+            hint=f"Did you mean {close[0]}?"
+            if close
+            else "Register it with `mosaic tools add`, or add it under tools.mcp_servers.",
+        )
+
+
+class _Shelf:
+    """Puts tools of many sources together, and sets aside those that would take the place of others."""
+
+    def __init__(self, tools: Iterable[Tool], reserved: Iterable[str]) -> None:
+        self._tools: list[Tool] = list(tools)
+        self._taken = {model_name(name): name for name in reserved}
+        self._taken |= {tool.spec.model_name: tool.spec.name for tool in self._tools}
+        self._unreachable: dict[str, MosaicError] = {}
+        self._quarantined: dict[str, str] = {}
+
+    async def take(
+        self,
+        ctx: Context,
+        name: str,
+        found: "list[Tool] | Listed | MosaicError",
+        entry: ToolDeclaration | None = None,
+    ) -> None:
+        """Add what one source gave."""
+        if isinstance(found, MosaicError):
+            log.warning("the tools of %s cannot be used: %s", name, found)
+            self._unreachable[name] = found
+            return
+        if isinstance(found, list):
+            self._tools += found
+            return
+        alone = entry is not None and entry.tool is not None
+        try:
+            tools, quarantined = await found.approved(ctx, {} if alone else self._taken)
+        except Unavailable as error:
+            self._unreachable[name] = error
+            return
+        if entry is not None:
+            tools, quarantined = _of_entry(entry, tools, quarantined, found)
+        self._tools += tools
+        self._quarantined |= quarantined
+        self._taken |= {tool.spec.model_name: tool.spec.name for tool in tools}
+
+    def toolbox(self) -> Toolbox:
+        """Return them."""
+        return Toolbox(self._tools, unreachable=self._unreachable, quarantined=self._quarantined)
+
+
+def _of_entry(
+    entry: ToolDeclaration, tools: Sequence[Tool], quarantined: Mapping[str, str], listed: "Listed"
+) -> tuple[list[Tool], dict[str, str]]:
+    """Return the tools of a server as a workflow's entry wants them: all of them, or one under the entry's name."""
+    if entry.tool is None:
+        return [_declared(tool, replace(entry, name=tool.spec.name)) for tool in tools], dict(quarantined)
+    wanted = f"{entry.name}.{entry.tool.replace('/', '_')}"
+    if wanted in quarantined:
+        return [], {entry.name: quarantined[wanted]}
+    for tool in tools:
+        if tool.spec.name == wanted:
+            return [_declared(tool, entry)], {}
+    close = nearest(entry.tool, [tool.spec.name.removeprefix(f"{entry.name}.") for tool in tools])
+    raise InvalidDefinition(
+        f"The MCP server of {entry.name} offers no tool {entry.tool!r}.",
+        hint=(f"Did you mean {close[0]}?" if close else f"It offers: {', '.join(listed.names)}")[:500],
+    )
 
 
 def _declared(tool: Tool, entry: ToolDeclaration) -> Tool:

@@ -73,8 +73,11 @@ class Confined:
             draft = self._scratch / f"write-{secrets.token_hex(8)}"
             self._scratch.mkdir(parents=True, exist_ok=True)
             try:
-                draft.write_bytes(data)
-                draft.chmod(stat.S_IMODE(found.st_mode) if found is not None else 0o644)
+                # By its descriptor: a command that runs beside us could put a link where the draft was.
+                opened = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+                with os.fdopen(opened, "wb") as file:
+                    file.write(data)
+                    os.fchmod(opened, stat.S_IMODE(found.st_mode) if found is not None else 0o644)
                 os.rename(draft, name, dst_dir_fd=directory)
             finally:
                 draft.unlink(missing_ok=True)

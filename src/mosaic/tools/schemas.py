@@ -16,13 +16,16 @@ __all__ = [
     "ApprovalKind",
     "ApprovalRequest",
     "ApprovalRule",
+    "ApprovalScope",
     "ApprovalStatus",
+    "Counting",
     "Decision",
     "OnTimeout",
     "RiskClass",
     "ToolEffect",
     "ToolResult",
     "ToolSpec",
+    "Vote",
 ]
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -62,6 +65,9 @@ class Decision(StrEnum):
 
 OnTimeout = Literal["deny", "approve"]
 ApprovalKind = Literal["tool", "ask"]
+Counting = Literal["veto", "majority"]
+ApprovalScope = Literal["once", "run", "always"]
+"""How long a yes holds: for this call, for matching calls of this run, for matching calls until it is revoked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +79,19 @@ class ApprovalRule:
         timeout_s: seconds until `on_timeout` applies; None waits for ever.
         on_timeout: what silence means. Deny is the default.
         required: ask even where the policy would allow.
+        quorum: how many different people must say yes; with ``majority``, how many must vote.
+        counting: with ``veto`` one no is enough to reject; with ``majority`` the larger side decides once the quorum
+            has voted, and a tie rejects.
+        four_eyes: whoever the run belongs to may not say yes. Always so where more than one person must.
     """
 
     roles: tuple[str, ...] = ()
     timeout_s: float | None = None
     on_timeout: OnTimeout = "deny"
     required: bool = False
+    quorum: int = 1
+    counting: Counting = "veto"
+    four_eyes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +112,8 @@ class ToolSpec:
         retries: whether a retryable failure may be tried again.
         approval: who is asked and how long, when a call must be asked for.
         result_bytes: how much of the content is kept; None means the door's own bound.
+        original: the name by which the installation knows it, where a workflow calls it otherwise; ``own:<name>`` for
+            what a workflow brings along itself.
     """
 
     name: str
@@ -114,6 +129,12 @@ class ToolSpec:
     retries: bool = False
     approval: ApprovalRule | None = None
     result_bytes: int | None = None
+    original: str | None = None
+
+    @property
+    def known_as(self) -> str:
+        """The name that an installation's permissions and allow rules go by; no workflow can choose it."""
+        return self.original or self.name
 
     @property
     def model_name(self) -> str:
@@ -209,16 +230,55 @@ class ApprovalRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Vote:
+    """One person's answer; each has one, and the last one counts while nothing is decided.
+
+    Attributes:
+        actor: ``user:...`` or ``webhook:...``.
+        approve: yes or no.
+        arguments: the arguments the yes is for; None for those that were asked about.
+        answer: the answer to a question of kind ``ask``.
+        scope: how long the yes shall hold.
+        pattern: what calls it shall hold for, see `ArgumentPattern`.
+    """
+
+    actor: str
+    approve: bool
+    voted_at: datetime
+    note: str | None = None
+    arguments: JsonObject | None = None
+    answer: JsonValue = None
+    scope: ApprovalScope = "once"
+    pattern: JsonObject | None = None
+
+    def to_json(self) -> JsonObject:
+        """Return what doors show."""
+        return {
+            "actor": self.actor,
+            "approve": self.approve,
+            "voted_at": self.voted_at.isoformat(),
+            "note": self.note,
+            "edited": self.arguments is not None,
+            "scope": self.scope,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Approval:
     """A question to a person, and its answer.
 
     Attributes:
         id: ``apr_...``; also the name of the signal that its decision sends to the run.
-        requested_by: the actor that asks.
+        requested_by: the actor whose run asks.
         expires_at: when `on_timeout` applies; None never.
+        quorum: how many different people must say yes, see `ApprovalRule`.
+        votes: the answers so far, the oldest first.
         arguments: the arguments as edited by the approver; None when they were left alone.
         answer: the answer to a question of kind ``ask``.
-        decided_by: the actor, or ``system:timeout`` when silence decided.
+        scope: how long the yes holds.
+        pattern: the calls it holds for besides this one; None for a yes that holds once.
+        rule: the id of the rule that a lasting yes became.
+        decided_by: the actor whose answer decided, or ``system:timeout`` when silence did.
     """
 
     id: str
@@ -233,11 +293,18 @@ class Approval:
     requested_at: datetime
     expires_at: datetime | None = None
     on_timeout: OnTimeout = "deny"
+    quorum: int = 1
+    counting: Counting = "veto"
+    four_eyes: bool = False
+    votes: tuple[Vote, ...] = ()
     decided_by: str | None = None
     decided_at: datetime | None = None
     note: str | None = None
     arguments: JsonObject | None = None
     answer: JsonValue = None
+    scope: ApprovalScope = "once"
+    pattern: JsonObject | None = None
+    rule: str | None = None
 
     @property
     def approved(self) -> bool:
@@ -246,8 +313,13 @@ class Approval:
 
     @property
     def pending(self) -> bool:
-        """Whether nobody has answered yet."""
+        """Whether it is not decided yet."""
         return self.status is ApprovalStatus.PENDING
+
+    @property
+    def separate(self) -> bool:
+        """Whether somebody else than the run's owner must say yes."""
+        return self.four_eyes or self.quorum > 1
 
     def to_json(self) -> JsonObject:
         """Return what doors show."""
@@ -264,9 +336,16 @@ class Approval:
             "requested_at": self.requested_at.isoformat(),
             "expires_at": self.expires_at.isoformat() if self.expires_at else None,
             "on_timeout": self.on_timeout,
+            "quorum": self.quorum,
+            "counting": self.counting,
+            "four_eyes": self.separate,
+            "votes": [vote.to_json() for vote in self.votes],
             "decided_by": self.decided_by,
             "decided_at": self.decided_at.isoformat() if self.decided_at else None,
             "note": self.note,
             "arguments": self.arguments,
             "answer": self.answer,
+            "scope": self.scope,
+            "pattern": self.pattern,
+            "rule": self.rule,
         }

@@ -23,8 +23,10 @@ from mosaic.storage import BlobStore
 from mosaic.tools.approvals import ApprovalNeeded, Approvals
 from mosaic.tools.errors import InvalidArguments
 from mosaic.tools.interfaces import CostSoFar, Invocation, Tool
+from mosaic.tools.policies import PolicyCall, PolicyJudge
 from mosaic.tools.policy import Policy, Ruling
 from mosaic.tools.results import Bounds, bounded_result, shown_json
+from mosaic.tools.sandbox import Sandboxes
 from mosaic.tools.schemas import (
     Approval,
     ApprovalRequest,
@@ -76,6 +78,7 @@ class ToolDoor:
         blobs: keeps output that is too long.
         settings: bounds.
         cost_so_far: tells an approver what the run has cost.
+        judge: the installation's policy; None for none beyond what each call brings along.
     """
 
     def __init__(
@@ -86,12 +89,15 @@ class ToolDoor:
         blobs: BlobStore,
         settings: ToolSettings | None = None,
         cost_so_far: CostSoFar = _unknown_cost,
+        judge: PolicyJudge | None = None,
     ) -> None:
         self.approvals = approvals
         self.settings = settings or ToolSettings()
+        self._sandboxes = Sandboxes(self.settings.sandbox)
         self._redactor = redactor
         self._blobs = blobs
         self._cost_so_far = cost_so_far
+        self._judge = judge or PolicyJudge()
 
     async def call(
         self,
@@ -142,16 +148,42 @@ class ToolDoor:
         found = toolbox.get(tool)
         self._check_arguments(found.spec, arguments)
         spec = found.spec_for(arguments)
-        ruling = policy.judge(spec)
+        ruling = await self.judge(effects, spec, arguments, policy=policy, workspace=workspace, agent=agent)
         call = _Call(effects, name, found, spec, ruling, policy, arguments, workspace, agent, why, progress)
         if ruling.decision is Decision.DENY:
             return await self._deny(call)
-        if ruling.decision is Decision.ASK:
+        # What was asked stays asked: the answer counts, also where it made a rule that allows such calls.
+        if ruling.decision is Decision.ASK or await effects.was_recorded(f"{name}/approval"):
             approval = await self._ask(call)
             if not approval.approved:
                 return await self._rejected(call, approval)
-            call = self._as_approved(call, approval)
+            call = await self._as_approved(call, approval)
         return await self._run(call, retry)
+
+    async def judge(
+        self,
+        effects: Effects,
+        spec: ToolSpec,
+        arguments: JsonObject,
+        *,
+        policy: Policy,
+        workspace: Path | None = None,
+        agent: str | None = None,
+    ) -> Ruling:
+        """Say what would become of a call now: whether it runs, asks or is refused, and by which rule."""
+        return await self._judge.judge(
+            policy,
+            PolicyCall(
+                spec,
+                arguments,
+                effects.ctx,
+                agent=agent or "",
+                workflow=policy.workflow,
+                run_id=effects.run_id,
+                workspace=workspace,
+                owner=effects.owner,
+            ),
+        )
 
     # -- before -------------------------------------------------------------------------------------------------
 
@@ -183,8 +215,11 @@ class ToolDoor:
     async def _deny(self, call: _Call) -> ToolResult:
         refusal = PolicyDenied(
             f"The policy refuses {call.spec.name}: {call.ruling.reason}.",
-            hint="Change `policies` in the workflow, if it should be allowed.",
+            hint="Change `policies` in the workflow, if it should be allowed."
+            if call.ruling.rule is None
+            else f"`mosaic policy explain {call.spec.name}` shows the rules that look at such calls.",
             tool=call.spec.name,
+            policy=call.ruling.to_json(),
         )
 
         async def refuse(_: EffectCall) -> Outcome:
@@ -218,7 +253,7 @@ class ToolDoor:
         return approval
 
     async def _request(self, call: _Call) -> ApprovalRequest:
-        spec, rule = call.spec, call.policy.rule(call.spec)
+        spec, rule = call.spec, call.ruling.approval or call.policy.rule(call.spec)
         invocation = self._invocation(call, EffectCall("preview", 1))
         try:
             async with asyncio.timeout(spec.timeout_s):
@@ -233,6 +268,7 @@ class ToolDoor:
             "risk": spec.risk.value,
             "effects": sorted(effect.value for effect in spec.effects),
             "reason": call.ruling.reason,
+            "policy": {**call.ruling.to_json(), "remember": call.ruling.remember, "tool": spec.known_as},
             "arguments": shown_json(call.arguments, 20_000),
             **preview,
             "why": call.why,
@@ -266,14 +302,26 @@ class ToolDoor:
             await call.effects.effect(f"{call.name}/refused", record, safety=Safety.REPEATABLE)
         )
 
-    def _as_approved(self, call: _Call, approval: Approval) -> _Call:
+    async def _as_approved(self, call: _Call, approval: Approval) -> _Call:
         if approval.arguments is None:
             return replace(call, approval=approval)
         self._check_arguments(call.tool.spec, approval.arguments)
         spec = call.tool.spec_for(approval.arguments)
-        ruling = call.policy.judge(spec)
+        ruling = await self.judge(
+            call.effects,
+            spec,
+            approval.arguments,
+            policy=call.policy,
+            workspace=call.workspace,
+            agent=call.agent,
+        )
         if ruling.decision is Decision.DENY:
             raise PolicyDenied(f"The policy refuses {spec.name} with the edited arguments: {ruling.reason}.")
+        if ruling.decision is Decision.ASK and ruling.approval not in (None, call.ruling.approval):
+            raise PolicyDenied(
+                f"{spec.name} with the edited arguments needs another approval than it got: {ruling.reason}.",
+                hint="Call it with these arguments, so that those are asked who must be.",
+            )
         return replace(call, approval=approval, arguments=approval.arguments, spec=spec, ruling=ruling)
 
     # -- the call -----------------------------------------------------------------------------------------------
@@ -306,8 +354,9 @@ class ToolDoor:
         if call.workspace is not None and invocation.scratch is not None:
             invocation.scratch.mkdir(parents=True, exist_ok=True)
         try:
-            async with asyncio.timeout(spec.timeout_s + spec.stop_s) as limit:
-                result = await call.tool.call(invocation, call.arguments)
+            with self._judge.entered(spec.name, call.effects.ctx.tenant):
+                async with asyncio.timeout(spec.timeout_s + spec.stop_s) as limit:
+                    result = await call.tool.call(invocation, call.arguments)
         except TimeoutError as error:
             if not limit.expired():
                 raise ToolFailed(f"{spec.name} gave up: it ran into a timeout of its own.") from error
@@ -349,6 +398,7 @@ class ToolDoor:
             attempt=number,
             network=call.policy.allows(ToolEffect.NETWORK),
             keep=self._keep,
+            sandboxes=self._sandboxes,
         )
 
     def _guarded(self, progress: Callable[[str], None]) -> Callable[[str], None]:
@@ -366,6 +416,7 @@ class ToolDoor:
             "risk": call.spec.risk.value,
             "agent": call.agent,
             "arguments": shown_json(call.arguments, self.settings.event_characters),
+            "policy": call.ruling.to_json(),
         }
 
     def _events(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mosaic.tools.declarations import McpServer
+from mosaic.tools.sandbox import SandboxSettings
 
 __all__ = ["ToolSettings"]
 
@@ -21,6 +22,7 @@ class ToolSettings:
         allow_private_hosts: host names or networks (``10.0.0.0/8``) that ``http.request`` and MCP over HTTP may
             reach although they are private; loopback for instance.
         http_body_bytes: the largest body ``http.request`` reads.
+        sandbox: where commands run, and what it must hold.
     """
 
     result_bytes: int = 100_000
@@ -30,3 +32,4 @@ class ToolSettings:
     mcp_servers: Mapping[str, McpServer] = field(default_factory=dict)
     allow_private_hosts: tuple[str, ...] = ()
     http_body_bytes: int = 2_000_000
+    sandbox: SandboxSettings = field(default_factory=SandboxSettings)

@@ -1,17 +1,17 @@
 """The tools of one run, found by name."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from mosaic.core.errors import InvalidDefinition, MosaicError, Unavailable
 from mosaic.core.values import JsonObject
 from mosaic.tools.declarations import ToolDeclaration
-from mosaic.tools.errors import UnknownTool
+from mosaic.tools.errors import ToolQuarantined, UnknownTool
 from mosaic.tools.interfaces import Invocation, Tool
 from mosaic.tools.nearest import nearest
 from mosaic.tools.schemas import RiskClass, ToolResult, ToolSpec
 
-__all__ = ["NarrowedTool", "Toolbox"]
+__all__ = ["NarrowedTool", "Toolbox", "quarantined"]
 
 _SEVERITY = {risk: number for number, risk in enumerate(RiskClass)}
 
@@ -22,14 +22,20 @@ class Toolbox:
     Args:
         tools: the tools; a later one of the same name takes the place of an earlier one.
         unreachable: MCP servers (as named in the workflow) that could not be reached, and why.
+        quarantined: tools that a person has to look at before they may be called, and why.
     """
 
     def __init__(
-        self, tools: Iterable[Tool] = (), *, unreachable: Mapping[str, MosaicError] | None = None
+        self,
+        tools: Iterable[Tool] = (),
+        *,
+        unreachable: Mapping[str, MosaicError] | None = None,
+        quarantined: Mapping[str, str] | None = None,
     ) -> None:
         self._tools: dict[str, Tool] = {tool.spec.name: tool for tool in tools}
         self._by_model_name = {tool.spec.model_name: tool for tool in self._tools.values()}
         self._unreachable = dict(unreachable or {})
+        self._quarantined = dict(quarantined or {})
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -41,16 +47,24 @@ class Toolbox:
         """The servers that could not be reached, and why."""
         return self._unreachable
 
+    @property
+    def quarantined(self) -> Mapping[str, str]:
+        """The tools that are not offered until somebody has looked at them, and why."""
+        return self._quarantined
+
     def get(self, name: str) -> Tool:
         """Return a tool by its name, or by its `model_name`.
 
         Raises:
             UnknownTool: if there is none; the message names the nearest ones.
+            ToolQuarantined: if it must be looked at first.
             Unavailable: if its server cannot be reached.
         """
         found = self._tools.get(name) or self._by_model_name.get(name)
         if found is not None:
             return found
+        if (why := self._quarantined.get(name) or self._quarantined.get(name.replace("__", "."))) is not None:
+            raise quarantined(name, why)
         for server, error in self._unreachable.items():
             if name == server or name.startswith((f"{server}.", f"{server}__")):
                 raise Unavailable(f"The tool {name} cannot be used: {error.message}", hint=error.hint)
@@ -94,7 +108,24 @@ class Toolbox:
         for declaration in declarations:
             tool = self.get(declaration.tool or declaration.name)
             tools[declaration.name] = NarrowedTool(tool, declaration, may_lower=False)
-        return Toolbox(tools.values(), unreachable=self._unreachable)
+        return Toolbox(tools.values(), unreachable=self._unreachable, quarantined=self._quarantined)
+
+    def only(self, wanted: Callable[[str], bool]) -> "Toolbox":
+        """Return this toolbox with only the tools whose names are wanted."""
+        return Toolbox(
+            [tool for name, tool in self._tools.items() if wanted(name)],
+            unreachable=self._unreachable,
+            quarantined={name: why for name, why in self._quarantined.items() if wanted(name)},
+        )
+
+
+def quarantined(name: str, why: str) -> ToolQuarantined:
+    """Return the error that a call of a quarantined tool gets."""
+    return ToolQuarantined(
+        f"The tool {name} is in quarantine: {why}.",
+        hint=f"Look at it with `mosaic tools show {name}`; `mosaic tools approve {name}` accepts it as it is now.",
+        tool=name,
+    )
 
 
 class NarrowedTool:
@@ -146,6 +177,7 @@ class NarrowedTool:
         return replace(
             spec,
             name=said.name,
+            original=spec.original or (spec.name if spec.name != said.name else None),
             risk=risk,
             effects=effects,
             approval=said.approval or spec.approval,

@@ -140,6 +140,9 @@ class AskStep(StepBase):
         question: None = "<name>: go on?".
         detail: shown with the question: any JSON value.
         roles: who may decide; empty = anyone who may approve in the project.
+        quorum: how many different people must say yes; with ``majority``, how many must vote.
+        counting: whether one no rejects (``veto``) or the larger side decides (``majority``).
+        four_eyes: whoever the run belongs to may not say yes.
         choices: answers to pick from; the pick is `answer`. Empty = approve or reject.
         answer_schema: JSON Schema of `answer`; None = free (with `choices`: one of them).
         wait_s: seconds to wait; None = for ever.
@@ -151,6 +154,9 @@ class AskStep(StepBase):
     question: Template | None = None
     detail: Value | None = None
     roles: tuple[str, ...] = ()
+    quorum: int = 1
+    counting: Literal["veto", "majority"] = "veto"
+    four_eyes: bool = False
     choices: tuple[str, ...] = ()
     answer_schema: JsonObject | None = None
     wait_s: float | None = None

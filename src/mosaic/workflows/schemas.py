@@ -134,11 +134,17 @@ class Approval:
         roles: empty = anyone who may approve in the project.
         wait_s: seconds; None = for ever.
         on_timeout: the decision after `wait_s`.
+        quorum: how many different people must say yes; with ``majority``, how many must vote.
+        counting: whether one no rejects (``veto``) or the larger side decides (``majority``).
+        four_eyes: whoever the run belongs to may not say yes.
     """
 
     roles: tuple[str, ...] = ()
     wait_s: float | None = None
     on_timeout: Literal["deny", "approve"] = "deny"
+    quorum: int = 1
+    counting: Literal["veto", "majority"] = "veto"
+    four_eyes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

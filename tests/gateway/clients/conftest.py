@@ -14,6 +14,7 @@ import uvicorn
 from mosaic.app.lifespan import open_application
 from mosaic.core.context import Actor, Context
 from mosaic.doors import create_doors
+from mosaic.gateway.connection import ConnectionBounds, bounded_connections
 from mosaic.security import NewKey
 from tests.app.site import WAIT_S, QuietServer, database, settings_of
 from tests.gateway.clients.upstreams import Upstream, Vendor
@@ -73,6 +74,7 @@ async def serving_gateway(
             config = uvicorn.Config(
                 doors,
                 interface="asgi3",
+                http=bounded_connections(ConnectionBounds(), doors.direct),
                 log_config=None,
                 lifespan="off",
                 ws="none",

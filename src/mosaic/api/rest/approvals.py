@@ -5,7 +5,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from mosaic.api.access import App, Caller
-from mosaic.api.schemas import ApprovalDocument, ApprovalPage, ApprovalStatusName, Approve, Id, Reject
+from mosaic.api.schemas import (
+    ApprovalDocument,
+    ApprovalPage,
+    ApprovalPreview,
+    ApprovalStatusName,
+    Approve,
+    Id,
+    Preview,
+    Reject,
+    WebhookPage,
+)
 from mosaic.core.values import JsonObject
 
 __all__ = ["router"]
@@ -22,9 +32,22 @@ async def page(
     ctx: Caller,
     status: ApprovalStatusName | None = None,
     run_id: Annotated[str | None, Query(max_length=500)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> JsonObject:
     """Return approvals; `status=pending` is the inbox."""
-    return await app.operations.approvals(ctx, status=status, run_id=run_id)
+    return await app.operations.approvals(ctx, status=status, run_id=run_id, limit=limit, cursor=cursor)
+
+
+@router.get(
+    "/webhooks",
+    summary="Show who is told of approvals",
+    response_model=None,
+    responses={200: {"model": WebhookPage}},
+)
+async def webhooks(app: App, ctx: Caller) -> JsonObject:
+    """Return the webhooks of the settings and what each has not heard yet."""
+    return await app.operations.approval_webhooks(ctx)
 
 
 @router.get("/{approval_id}", summary="Show an approval", response_model=None, responses=_SHOWN)
@@ -33,15 +56,26 @@ async def show(approval_id: Id, app: App, ctx: Caller) -> JsonObject:
     return await app.operations.approval(ctx, approval_id)
 
 
+@router.post(
+    "/{approval_id}/preview",
+    summary="Look at a yes before giving it",
+    response_model=None,
+    responses={200: {"model": ApprovalPreview}},
+)
+async def preview(approval_id: Id, body: Preview, app: App, ctx: Caller) -> JsonObject:
+    """Return what edited arguments would do and which calls a lasting yes would hold for; changes nothing."""
+    return await app.operations.preview_approval(ctx, approval_id, body.model_dump(exclude_none=True))
+
+
 @router.post("/{approval_id}/approve", summary="Say yes", response_model=None, responses=_SHOWN)
 async def approve(approval_id: Id, body: Approve, app: App, ctx: Caller) -> JsonObject:
-    """Approve; 409 when it was answered already."""
+    """Approve; it stays pending while more people must answer. 409 when somebody else has decided it."""
     decision = {"approve": True, **body.model_dump(exclude_none=True)}
     return await app.operations.decide(ctx, approval_id, decision)
 
 
 @router.post("/{approval_id}/reject", summary="Say no", response_model=None, responses=_SHOWN)
 async def reject(approval_id: Id, body: Reject, app: App, ctx: Caller) -> JsonObject:
-    """Reject; 409 when it was answered already."""
+    """Reject; 409 when somebody else has decided it."""
     decision = {"approve": False, **body.model_dump(exclude_none=True)}
     return await app.operations.decide(ctx, approval_id, decision)

@@ -58,28 +58,29 @@ def peek_chat(body: bytes) -> Peek:
     """
     found = members(body)
     get = found.get
-    limit = _number(get("max_completion_tokens"), "max_completion_tokens")
-    if limit is None:
-        limit = _number(get("max_tokens"), "max_tokens")
-    form = get("response_format")
-    mask = _STRUCTURED if form is not None and _FORMAT.search(form) else 0
-    if _lists(get("tools")) or _lists(get("functions")):
+    # Asked for here and not in the functions: most requests have few of these, and all requests pass here.
+    limit = _number(raw, "max_completion_tokens") if (raw := get("max_completion_tokens")) else None
+    if limit is None and (raw := get("max_tokens")):
+        limit = _number(raw, "max_tokens")
+    mask = _STRUCTURED if (raw := get("response_format")) and _FORMAT.search(raw) else 0
+    if ((raw := get("tools")) and _lists(raw)) or ((raw := get("functions")) and _lists(raw)):
         mask |= _TOOLS
-    if _lists(get("audio")):
+    if (raw := get("audio")) and _lists(raw):
         mask |= _AUDIO
     kinds, images, image_bytes = _media(_required(get("messages"), "messages"), _CHAT_MEDIA)
     mask |= kinds
-    n = get("n")
+    n = _number(raw, "n") if (raw := get("n")) else None
+    user = _label(raw, "safety_identifier") if (raw := get("safety_identifier")) else None
     return Peek(
         _model(found),
-        _flag(get("stream"), "stream"),
+        _flag(raw, "stream") if (raw := get("stream")) else False,
         limit,
         _NEEDS[mask],
-        _label(get("prompt_cache_key"), "prompt_cache_key"),
-        _label(get("safety_identifier"), "safety_identifier") or _label(get("user"), "user"),
+        _label(raw, "prompt_cache_key") if (raw := get("prompt_cache_key")) else None,
+        user or (_label(raw, "user") if (raw := get("user")) else None),
         len(body),
-        (_number(n, "n") or 1) if n is not None else 1,
-        _labels(get("metadata")),
+        n or 1,
+        _labels(raw) if (raw := get("metadata")) else {},
         images,
         image_bytes,
     )

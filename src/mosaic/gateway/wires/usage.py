@@ -23,13 +23,14 @@ def read_chat_usage(shown: Any) -> Usage | None:
     """Return the usage of a chat completion or of embeddings; None when it is not there."""
     if not isinstance(shown, dict) or not shown:
         return None
-    read, written = (
-        _object(shown.get("prompt_tokens_details")),
-        _object(shown.get("completion_tokens_details")),
-    )
+    get = shown.get
+    details, more = get("prompt_tokens_details"), get("completion_tokens_details")
+    if details is None and more is None:
+        return Usage(_count(get("prompt_tokens")), _count(get("completion_tokens")))
+    read, written = _object(details), _object(more)
     return Usage(
-        input_tokens=_count(shown.get("prompt_tokens")),
-        output_tokens=_count(shown.get("completion_tokens")),
+        input_tokens=_count(get("prompt_tokens")),
+        output_tokens=_count(get("completion_tokens")),
         cached_input_tokens=_count(read.get("cached_tokens")),
         cache_write_tokens=_count(read.get("cache_write_tokens")),
         reasoning_tokens=_count(written.get("reasoning_tokens")),

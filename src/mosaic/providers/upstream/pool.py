@@ -2,9 +2,9 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from mosaic.providers.interfaces import WireEndpoint
 from mosaic.providers.upstream.limits import UpstreamLimits, UpstreamTimeouts
@@ -16,6 +16,10 @@ __all__ = ["OriginLoad", "UpstreamPool"]
 
 _NO_HEADERS: tuple[tuple[bytes, bytes], ...] = ()
 _MOST_ORIGINS = 1024
+
+
+def _nowhere() -> None:
+    """Stand for an event loop that is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class UpstreamPool:
         self._tls = tls
         self._resolve = resolve
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Origin]] = WeakKeyDictionary()
+        self._here: tuple[Callable[[], asyncio.AbstractEventLoop | None], dict[str, Origin]] = (_nowhere, {})
 
     async def send(
         self,
@@ -105,15 +110,18 @@ class UpstreamPool:
 
     async def close(self) -> None:
         """Close this event loop's connections; calls in progress fail. Connections of other loops stay theirs."""
+        self._here = (_nowhere, {})
         for origin in self._loops.pop(asyncio.get_running_loop(), {}).values():
             origin.close()
         await asyncio.sleep(0)  # the transports say good-bye in the loop's next turn
 
     def _origin(self, name: str) -> Origin:
         loop = asyncio.get_running_loop()
-        origins = self._loops.get(loop)
-        if origins is None:
-            origins = self._loops[loop] = {}
+        here, origins = self._here
+        if here() is not loop:  # nearly always it is: most processes have one loop that calls
+            known = self._loops.get(loop)
+            origins = self._loops[loop] = {} if known is None else known
+            self._here = (ref(loop), origins)
         origin = origins.get(name)
         if origin is None:
             if len(origins) >= _MOST_ORIGINS:

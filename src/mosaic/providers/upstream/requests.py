@@ -35,10 +35,12 @@ _REMEMBERED = 1024
 class HeadWriter:
     """Writes heads of requests to one host. What an endpoint always sends is checked once and remembered."""
 
-    __slots__ = ("_host", "_starts")
+    __slots__ = ("_host", "_last", "_starts")
 
     def __init__(self, host: bytes) -> None:
         self._host = host
+        # Most requests are like the one before, and the very same objects.
+        self._last: tuple[tuple[object, object, object], bytes] = ((None, None, None), b"")
         self._starts: dict[tuple[str, str, tuple[Header, ...]], bytes] = {}
 
     def write(
@@ -56,7 +58,10 @@ class HeadWriter:
         Raises:
             InvalidInput: if the method, the path or a header is not one; the message holds no value.
         """
-        start = self._starts.get((method, path, headers)) or self._start(method, path, headers)
+        last, start = self._last
+        if headers is not last[2] or path is not last[1] or method is not last[0]:
+            start = self._starts.get((method, path, headers)) or self._start(method, path, headers)
+            self._last = ((method, path, headers), start)
         if more:
             start += _lines(more)
         return b"%bcontent-length: %d\r\n\r\n" % (start, length)

@@ -74,6 +74,22 @@ class UpstreamResponse:
         """Return the headers as text, the last of each name."""
         return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}
 
+    def at_once(self, limit: int | None = None) -> bytes | None:
+        """Return what `read` does if all of it has come already; None when it has to be waited for.
+
+        Raises:
+            MosaicError: as `read`.
+        """
+        if not self._done:
+            return None
+        if self._error is not None:
+            raise self._error
+        if self._held > (self._body_limit if limit is None else limit):
+            self.close()
+            raise too_large(self.provider, self._body_limit if limit is None else limit)
+        chunks = self._take()
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
     async def read(self, limit: int | None = None) -> bytes:
         """Return the rest of the body.
 

@@ -4,19 +4,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mosaic.core.errors import InvalidInput
+from mosaic.core.errors import InvalidInput, MosaicError
 from mosaic.core.values import JsonObject
 from mosaic.engine import Safety
 from mosaic.tools.builtin.files import confined
 from mosaic.tools.functions import tool
 from mosaic.tools.interfaces import Invocation
-from mosaic.tools.processes import (
-    Finished,
-    clean_environment,
-    confined_to,
-    confinement_version,
-    run_command,
-)
+from mosaic.tools.processes import Finished
+from mosaic.tools.sandbox import Job
 from mosaic.tools.schemas import COMMAND_TIMEOUT_S, RiskClass, ToolEffect, ToolResult
 
 __all__ = ["command_result", "run_shell"]
@@ -25,16 +20,25 @@ __all__ = ["command_result", "run_shell"]
 _STOP_S = 10.0
 
 
-def _preview(invocation: Invocation, arguments: JsonObject) -> JsonObject:
-    shown: JsonObject = {
+async def _preview(invocation: Invocation, arguments: JsonObject) -> JsonObject:
+    return {
         "command": arguments.get("command") or arguments.get("argv"),
         "directory": arguments.get("directory", "."),
+        "note": await _where(invocation),
     }
-    if confinement_version() == 0:
-        shown["note"] = "This system cannot confine commands: it could change files outside the worktree."
-    elif not invocation.network:
-        shown["note"] = "It runs without network."
-    return shown
+
+
+async def _where(invocation: Invocation) -> str:
+    """Say in which sandbox a command would run, for whoever approves it."""
+    network = invocation.sandboxes.gives_network(invocation.network)
+    try:
+        sandbox = await invocation.sandboxes.chosen(network=network)
+    except MosaicError as error:
+        return f"It would be refused. {error.message}"
+    if sandbox.name == "off":
+        return "It runs without a sandbox: it can do whatever the user can that runs MosAIc."
+    reach = "with the network of this machine" if network else "without network"
+    return f"It runs in the sandbox {sandbox.name}, {reach}."
 
 
 @tool(
@@ -60,7 +64,8 @@ async def run_shell(
     """Run a command in the worktree and return its exit code and output.
 
     Give either `command` or `argv`. There is no terminal and no input; the command ends when its time is up.
-    Python is the one that runs MosAIc; files outside the worktree can be read at most.
+    Python is the one that runs MosAIc. It runs in a sandbox: files outside the worktree are not there, nor, usually,
+    is a network.
     """
     if (command is None) == (argv is None):
         raise InvalidInput("Give either command or argv.")
@@ -69,16 +74,17 @@ async def run_shell(
     assert invocation.scratch is not None  # noqa: S101
     with files.parent(f"{directory}/x"):  # it exists, inside
         pass
-    scratch = invocation.scratch
-    done = await run_command(
-        ("/bin/sh", "-c", command) if command is not None else tuple(argv or ()),
-        cwd=invocation.workspace / directory,
-        environment=clean_environment(scratch, workspace=invocation.workspace),
+    job = Job(
+        # After "--" nothing is an option of the shell, whatever the line begins with.
+        ("/bin/sh", "-c", "--", command) if command is not None else tuple(argv or ()),
+        invocation.scratch,
+        invocation.workspace,
+        directory=invocation.workspace / directory,
+        network=invocation.network,
         timeout_s=min(timeout_s or invocation.timeout_s, invocation.timeout_s),
-        confinement=confined_to(invocation.workspace, scratch, network=invocation.network),
         progress=invocation.progress,
     )
-    return await command_result(invocation, done)
+    return await command_result(invocation, await invocation.sandboxes.run(job))
 
 
 async def command_result(invocation: Invocation, done: Finished) -> ToolResult:

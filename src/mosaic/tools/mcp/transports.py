@@ -1,13 +1,15 @@
 """Transports to MCP servers, with bounds that the SDK's own do not have.
 
-A stdio server runs under a warden: it gets a clean environment, its lines are bounded, and it ends when we end.
+A stdio server runs in a sandbox with the network, or, when it is not confined, under a warden alone: it gets a clean
+environment, its lines are bounded, and it ends when we end.
 """
 
 import asyncio
 import contextlib
+import shutil
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,12 @@ from mcp.types import jsonrpc_message_adapter
 from mosaic.core.errors import ContractViolation
 from mosaic.tools.declarations import McpServer
 from mosaic.tools.http_bounds import BoundedTransport
-from mosaic.tools.processes import Process, clean_environment, confined_to, plain_text
+from mosaic.tools.http_guard import GuardedTransport
+from mosaic.tools.mcp.reach import BESIDE_US
+from mosaic.tools.processes import Process, clean_environment, plain_text
+from mosaic.tools.processes.environment import program_path
+from mosaic.tools.sandbox import Job, Sandboxes
+from mosaic.tools.sandbox.places import installation_of
 
 __all__ = ["Diagnostics", "http_transport", "stdio_transport"]
 
@@ -54,22 +61,20 @@ class Diagnostics:
 
 @asynccontextmanager
 async def stdio_transport(
-    server: McpServer, *, workspace: Path | None, scratch: Path, diagnostics: Diagnostics
+    server: McpServer,
+    *,
+    workspace: Path | None,
+    scratch: Path,
+    diagnostics: Diagnostics,
+    sandboxes: Sandboxes | None = None,
 ) -> AsyncIterator[Any]:
     """Start a server and exchange newline-delimited messages with it.
 
     Raises:
         ToolFailed: if it cannot be started.
+        NoSandbox: if it is to be confined and nothing here holds what is required.
     """
-    environment = clean_environment(scratch, workspace=workspace, extra=server.environment)
-    directories = [scratch] if workspace is None else [workspace, scratch]
-    async with Process.start(
-        server.command,
-        cwd=workspace or scratch,
-        environment=environment,
-        confinement=confined_to(*directories) if server.confined else None,
-        with_stdin=True,
-    ) as process:
+    async with _started(server, workspace, scratch, sandboxes or Sandboxes()) as process:
         to_us, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
         outgoing, from_us = anyio.create_memory_object_stream[SessionMessage](0)
         async with anyio.create_task_group() as tasks:
@@ -82,6 +87,34 @@ async def stdio_transport(
                 tasks.cancel_scope.cancel()
                 for stream in (incoming, outgoing, to_us, from_us):
                     stream.close()
+
+
+def _started(
+    server: McpServer, workspace: Path | None, scratch: Path, sandboxes: Sandboxes
+) -> AbstractAsyncContextManager[Process]:
+    if not server.confined:
+        return Process.start(
+            server.command,
+            cwd=workspace or scratch,
+            environment=clean_environment(scratch, workspace=workspace, extra=server.environment),
+            with_stdin=True,
+        )
+    job = Job(
+        server.command,
+        scratch,
+        workspace,
+        environment=server.environment,
+        network=True,
+        readable=_programs(server.command, workspace),
+    )
+    return sandboxes.start(job)
+
+
+def _programs(command: tuple[str, ...], workspace: Path | None) -> tuple[Path, ...]:
+    """Return what the command's words name, with what belongs to it; whoever declared the server named it."""
+    program, *words = command
+    found = shutil.which(program, path=program_path(workspace)) or program
+    return tuple(place for word in (found, *words) for place in installation_of(word, workspace))
 
 
 async def _read(
@@ -149,7 +182,7 @@ async def _listen(stderr: asyncio.StreamReader, diagnostics: Diagnostics) -> Non
 
 
 @asynccontextmanager
-async def http_transport(server: McpServer) -> AsyncIterator[Any]:
+async def http_transport(server: McpServer, *, auth: httpx2.Auth | None = None) -> AsyncIterator[Any]:
     """Connect to a streamable HTTP server.
 
     Raises:
@@ -161,8 +194,11 @@ async def http_transport(server: McpServer) -> AsyncIterator[Any]:
     timeout = httpx2.Timeout(None, connect=_CONNECT_S)
     client = httpx2.AsyncClient(
         headers=dict(server.headers),
+        auth=auth,
         timeout=timeout,
-        transport=BoundedTransport(httpx2.AsyncHTTPTransport(), limit_bytes=_LINE_BYTES),
+        transport=GuardedTransport(
+            BoundedTransport(httpx2.AsyncHTTPTransport(), limit_bytes=_LINE_BYTES), allowed=BESIDE_US
+        ),
         follow_redirects=False,
     )
     async with (

@@ -3,17 +3,20 @@
 import ctypes
 from pathlib import Path
 
-from mosaic.tools.processes.process import Confinement
-from mosaic.tools.processes.warden import landlock_version
+from mosaic.tools.processes.orders import Confinement
+from mosaic.tools.processes.warden.landlock import landlock_version
 
-__all__ = ["confined_to", "confinement_version"]
+__all__ = ["DEVICES", "confined_to", "confinement_version"]
 
-_DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm")
+DEVICES = tuple(
+    Path("/dev", name) for name in ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm")
+)
+"""The devices that every program may use."""
 
 
 def confined_to(*directories: Path, network: bool = True) -> Confinement:
     """Return the confinement to `directories`."""
-    return Confinement((*directories, *(Path("/dev", name) for name in _DEVICES)), network)
+    return Confinement((*directories, *DEVICES), network)
 
 
 def confinement_version() -> int:

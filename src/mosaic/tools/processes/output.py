@@ -5,7 +5,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import IO
 
-__all__ = ["Capture", "Captured", "OutputLimits", "plain_text"]
+__all__ = ["Capture", "Captured", "OutputLimits", "captured_parts", "plain_text"]
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -91,12 +91,34 @@ class Capture:
             self._spooled += len(data)
 
     def _text(self, dropped: int) -> str:
-        head, tail = bytes(self._head), bytes(self._tail)
-        if b"\0" in head[:8192]:
-            return f"[{self._size} bytes of binary output]"
-        if not dropped:
-            return plain_text(head + tail)
-        return f"{plain_text(head)}\n[... {dropped} bytes left out ...]\n{plain_text(tail)}"
+        return _shown(bytes(self._head), bytes(self._tail), self._size, dropped)
+
+
+def captured_parts(size_bytes: int, first: bytes, last: bytes, limits: OutputLimits) -> Captured:
+    """Return what was kept of a stream that somebody else has cut.
+
+    Args:
+        size_bytes: how much was printed.
+        first: its beginning, at least as much as the limits keep of it.
+        last: its end, likewise.
+        limits: how much is kept.
+    """
+    if size_bytes <= limits.head_bytes + limits.tail_bytes:
+        capture = Capture(limits)
+        capture.feed((first if len(first) >= size_bytes else first + last)[:size_bytes])
+        return capture.finish()
+    head, tail = first[: limits.head_bytes], last[len(last) - limits.tail_bytes :]
+    dropped = size_bytes - len(head) - len(tail)
+    whole = first[: limits.spool_bytes] if limits.spool_bytes else None
+    return Captured(_shown(head, tail, size_bytes, dropped), size_bytes, dropped, whole, head + tail)
+
+
+def _shown(head: bytes, tail: bytes, size_bytes: int, dropped: int) -> str:
+    if b"\0" in head[:8192]:
+        return f"[{size_bytes} bytes of binary output]"
+    if not dropped:
+        return plain_text(head + tail)
+    return f"{plain_text(head)}\n[... {dropped} bytes left out ...]\n{plain_text(tail)}"
 
 
 def plain_text(data: bytes) -> str:

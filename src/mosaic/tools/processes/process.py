@@ -14,29 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from mosaic.core.errors import InvalidInput, ToolFailed
+from mosaic.tools.processes.orders import Confinement, Terms
 from mosaic.tools.processes.output import Capture, Captured, OutputLimits, plain_text
 
-__all__ = ["Confinement", "Finished", "Process", "run_command"]
+__all__ = ["Finished", "Process", "run_command"]
 
-_WARDEN = Path(__file__).with_name("warden.py")
+_HERE = str(Path(__file__).parent)
+# The warden's package is found beside this file, and compiled once; nothing else of ours is on its path.
+_WARDEN = "import sys; sys.path.insert(0, sys.argv[2]); from warden.watch import main; main()"
 _CHUNK_BYTES = 65_536
 _GRACE_S = 2.0
 # After the grace the warden kills; this is how long that may take before we kill the warden.
 _KILL_S = 6.0
 _PROGRESS_CHARACTERS = 300
-
-
-@dataclass(frozen=True, slots=True)
-class Confinement:
-    """What a command may change, where the kernel can enforce it (Linux with Landlock).
-
-    Attributes:
-        writable: files and directories; everything else can only be read.
-        network: whether it may open TCP connections.
-    """
-
-    writable: tuple[Path, ...]
-    network: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +87,20 @@ class Process:
         cwd: Path,
         environment: Mapping[str, str],
         confinement: Confinement | None = None,
+        terms: Terms | None = None,
         with_stdin: bool = False,
         grace_s: float = _GRACE_S,
     ) -> AsyncIterator["Process"]:
         """Run a command for the length of the block; at its end everything it started is gone.
+
+        Args:
+            argv: program and arguments; no shell reads them.
+            cwd: where it runs.
+            environment: all of its variables.
+            confinement: what it may touch, when there are no other terms.
+            terms: on which terms it runs.
+            with_stdin: whether it gets input.
+            grace_s: seconds between TERM and KILL.
 
         Raises:
             ToolFailed: if it cannot be started.
@@ -120,8 +120,7 @@ class Process:
                     "cwd": str(cwd),
                     "environment": dict(environment),
                     "grace_s": grace_s,
-                    "writable": None if confinement is None else [str(path) for path in confinement.writable],
-                    "network": confinement is None or confinement.network,
+                    **(terms or Terms(confinement)).to_json(),
                 }
                 await process._order(order, program=argv[0], cwd=cwd)
                 yield process
@@ -154,9 +153,11 @@ class Process:
         answer = await self._report()
         self._pid = int(answer.get("pid", 0))
         if not self._pid:
-            what = {"enter": f"enter {cwd}", "confine": f"confine {program}"}.get(
-                str(answer.get("failed")), f"start {program}"
-            )
+            what = {
+                "enter": f"enter {cwd}",
+                "confine": f"confine {program}",
+                "limit": f"bound {program}",
+            }.get(str(answer.get("failed")), f"start {program}")
             raise ToolFailed(
                 f"Cannot {what}: {answer.get('message', 'its warden died')}.",
                 hint="Check the spelling; the command sees only PATH and the worktree."
@@ -217,8 +218,10 @@ async def _start_warden(control: socket.socket, *, with_stdin: bool) -> asyncio.
         sys.executable,
         "-I",
         "-S",
-        str(_WARDEN),
+        "-c",
+        _WARDEN,
         str(control.fileno()),
+        _HERE,
         stdin=asyncio.subprocess.PIPE if with_stdin else asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -235,6 +238,7 @@ async def run_command(
     environment: Mapping[str, str],
     timeout_s: float,
     confinement: Confinement | None = None,
+    terms: Terms | None = None,
     stdin: bytes | None = None,
     limits: OutputLimits | None = None,
     progress: Callable[[str], None] | None = None,
@@ -246,7 +250,8 @@ async def run_command(
         cwd: where it runs.
         environment: all of its variables.
         timeout_s: then TERM, two seconds later KILL.
-        confinement: what it may change.
+        confinement: what it may touch, when there are no other terms.
+        terms: on which terms it runs.
         stdin: what it reads; nothing when None.
         limits: how much of each stream is kept.
         progress: gets the last line of what it prints, now and then.
@@ -258,7 +263,12 @@ async def run_command(
     began, limits = loop.time(), limits or OutputLimits()
     out, err = Capture(limits), Capture(limits)
     async with Process.start(
-        argv, cwd=cwd, environment=environment, confinement=confinement, with_stdin=stdin is not None
+        argv,
+        cwd=cwd,
+        environment=environment,
+        confinement=confinement,
+        terms=terms,
+        with_stdin=stdin is not None,
     ) as process:
         work = asyncio.gather(
             _take(process.stdout, out, progress),

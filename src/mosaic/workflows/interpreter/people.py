@@ -50,7 +50,13 @@ def _request(step: AskStep, here: Here) -> ApprovalRequest:
     if step.choices:
         shown["choices"] = list(step.choices)
     silence = "approve" if step.on_timeout == "approve" else "deny"
-    rule = ApprovalRule(roles=step.roles, timeout_s=step.wait_s)
+    rule = ApprovalRule(
+        roles=step.roles,
+        timeout_s=step.wait_s,
+        quorum=step.quorum,
+        counting=step.counting,
+        four_eyes=step.four_eyes,
+    )
     schema: JsonObject | None = {"enum": list(step.choices)} if step.choices else step.answer_schema
     return ApprovalRequest(
         kind="ask",

@@ -44,6 +44,7 @@ class Document:
     text: str
     root: Node | None = None
     problems: list[Problem] = field(default_factory=list)
+    max_nodes: int = MAX_NODES
     _sources: dict[int, list[int]] = field(default_factory=dict, repr=False)
     _lines: list[int] = field(default_factory=list, repr=False)
 
@@ -61,13 +62,15 @@ class Document:
         return line_and_column(self._lines, min(index, len(self.text)))
 
 
-def read_document(data: bytes, file: str) -> Document:
+def read_document(
+    data: bytes, file: str, *, max_bytes: int = MAX_BYTES, max_nodes: int = MAX_NODES
+) -> Document:
     """Return the document that `data` holds; every problem that can be told at once is in it."""
-    document = Document(file, "")
-    if len(data) > MAX_BYTES:
+    document = Document(file, "", max_nodes=max_nodes)
+    if len(data) > max_bytes:
         document.problems.append(
             Problem(
-                f"The file has {len(data)} bytes; at most {MAX_BYTES} are read.", file=file, line=1, column=1
+                f"The file has {len(data)} bytes; at most {max_bytes} are read.", file=file, line=1, column=1
             )
         )
         return document
@@ -160,7 +163,7 @@ class _Composer:
         elif kind == "DocumentStartEvent":
             self.documents += 1
             if self.documents > 1:
-                message = "The file holds a second document; one workflow is one file."
+                message = "The file holds a second document; a file is one document."
                 self.complain(message, _empty(event), stop=True)
 
     def leaf(self, event: Any, kind: str) -> None:
@@ -213,8 +216,9 @@ class _Composer:
             self.keys[-1] = None
         parent.size += node.size
         parent.height = max(parent.height, node.height + 1)
-        if parent.size > MAX_NODES:
-            self.complain(f"The file holds more than {MAX_NODES} values, aliases counted.", parent, stop=True)
+        most = self.document.max_nodes
+        if parent.size > most:
+            self.complain(f"The file holds more than {most} values, aliases counted.", parent, stop=True)
         elif len(self.stack) + node.height > MAX_DEPTH + 1:
             self.complain(f"The file nests deeper than {MAX_DEPTH} levels.", parent, stop=True)
 

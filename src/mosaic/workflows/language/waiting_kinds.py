@@ -18,19 +18,34 @@ from mosaic.workflows.language.shapes import (
     Choice,
     Duration,
     Expression,
+    Flag,
     Key,
     ListOf,
     Obj,
     OneOf,
     Text,
+    Whole,
 )
 from mosaic.workflows.language.step_keys import ALWAYS, SCHEMA
 from mosaic.workflows.language.step_shapes import Kind
 
-__all__ = ["ROLES", "WAITING", "waits"]
+__all__ = ["QUORUM", "ROLES", "WAITING", "waits"]
 
 ROLES = ListOf(Text("the name of a role", pattern=r"[A-Za-z][A-Za-z0-9_-]{0,62}"), single=True, low=1)
 
+QUORUM: dict[str, Key] = {
+    "quorum": Key(Whole(1, 100), "How many different people must say yes.", default=1),
+    "counting": Key(
+        Choice(("veto", "majority")),
+        "One no rejects, or the larger side decides once so many have voted.",
+        default="veto",
+    ),
+    "four_eyes": Key(
+        Flag(),
+        "Whoever the run belongs to may not say yes; always so with a quorum of more than one.",
+        default=False,
+    ),
+}
 
 SIGNAL = Text("a dotted name", pattern=r"[A-Za-z][A-Za-z0-9_.-]{0,126}", example="deploy.finished")
 
@@ -52,6 +67,9 @@ def _ask(own: dict[str, Any], common: dict[str, Any]) -> AskStep:
         question=asked.get("question"),
         detail=asked.get("detail"),
         roles=asked.get("roles", ()),
+        quorum=asked.get("quorum", 1),
+        counting=asked.get("counting", "veto"),
+        four_eyes=asked.get("four_eyes", False),
         choices=asked.get("choices", ()),
         answer_schema=asked.get("answer"),
         wait_s=asked.get("timeout"),
@@ -142,6 +160,7 @@ ASK = Obj(
         "question": Key(Expression(), "What is asked."),
         "detail": Key(AnyValue(), "What the person sees with it."),
         "roles": Key(ROLES, "Who may answer; default: everyone who may approve."),
+        **QUORUM,
         "choices": Key(ListOf(Text(), low=2), "Answers to pick from; without it: approve or reject."),
         "answer": Key(SCHEMA, "JSON Schema of the answer."),
         "timeout": Key(Duration(), "How long to wait; default: for ever."),

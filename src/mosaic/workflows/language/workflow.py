@@ -27,7 +27,7 @@ from mosaic.workflows.language.shapes import (
 )
 from mosaic.workflows.language.step_keys import SCHEMA, TEXT_OR_SECRET, WORKFLOW_CATCH
 from mosaic.workflows.language.step_shapes import KINDS, StepList, step_schema
-from mosaic.workflows.language.waiting_kinds import ROLES, WAITING, waits
+from mosaic.workflows.language.waiting_kinds import QUORUM, ROLES, WAITING, waits
 from mosaic.workflows.schemas import Approval, Limits, McpServer, ToolEntry, WorkspaceEntry
 
 __all__ = ["WORKFLOW", "workflow_schema"]
@@ -57,6 +57,9 @@ def _approval(values: dict[str, Any], reading: Reading, _node: MapNode, pointer:
         roles=values.get("roles", ()),
         wait_s=waits(values, reading, pointer),
         on_timeout=values.get("on_timeout", "deny"),
+        quorum=values.get("quorum", 1),
+        counting=values.get("counting", "veto"),
+        four_eyes=values.get("four_eyes", False),
     )
 
 
@@ -178,6 +181,7 @@ APPROVAL = Obj(
         "roles": Key(ROLES, "Who may approve; default: everyone who may approve."),
         "timeout": Key(Duration(), "How long to wait; default: for ever."),
         "on_timeout": Key(Choice(("deny", "approve")), "The decision then.", default="deny"),
+        **QUORUM,
     },
     _approval,
 )

@@ -1,0 +1,1 @@
+"""Registered MCP servers, and what was approved of their tools: a change of it is noticed and stopped."""
