@@ -108,6 +108,7 @@ async def test_views_show_a_part_and_only_to_their_projects(site: Site, tmp_path
     await site.client.remove_server("shelf")
 
 
+@pytest.mark.requirement("ORC-05")
 async def test_what_providers_can_do_are_tools_that_pass_the_model_door(site: Site, tmp_path: Path) -> None:
     script = tmp_path / "s.json"
     script.write_text('{"scripted": 1, "agents": {"*": [{"text": "hi"}]}}')

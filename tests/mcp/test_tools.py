@@ -14,6 +14,7 @@ async def add(a: int, b: int) -> int:
     return a + b
 
 
+@pytest.mark.requirement("STK-18")
 async def test_a_client_lists_and_calls_a_tool(mcp_site: McpSite, mode: str):
     mcp_site.offer(add)
     async with mcp_site.client(mode=mode) as client:

@@ -91,6 +91,7 @@ def deliveries(bench: Bench, bus: Bus, url: str, **more: Any) -> Deliveries:
     return Deliveries(bench.database, bench.journal, bus, [hook], keys=keys, **(options | more))
 
 
+@pytest.mark.requirement("ENT-81")
 async def test_what_is_asked_and_decided_is_told_as_signed_cloud_events(
     bench: Bench, bus: Bus, endpoint: Endpoint
 ) -> None:

@@ -38,6 +38,7 @@ def card(page: Page, title: str) -> Any:
     return page.locator(".react-flow__node").filter(has=page.locator(f"text={title}"))
 
 
+@pytest.mark.requirement("ENT-17", "STK-14")
 def test_a_task_is_dragged_to_another_story_after_its_diff_was_shown(
     page: Page, server: Server, plan: JsonObject
 ) -> None:
@@ -58,6 +59,7 @@ def test_a_task_is_dragged_to_another_story_after_its_diff_was_shown(
     assert after["Review cart"]["parent"] == after["Receipts"]["id"]
 
 
+@pytest.mark.requirement("ENT-20")
 def test_a_dependency_is_drawn_and_a_cycle_is_refused(
     page: Page, server: Server, plan: JsonObject, watch: Watch
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.web.conftest import WAIT_S, Server
@@ -11,6 +12,7 @@ PAUSED = "do:\n  - pause: {listen: {signal: go}}\noutputs: {heard: '${pause}'}\n
 ASK = "do:\n  - colour: {ask: {question: 'Which colour?', choices: [red, blue]}}\noutputs: {colour: '${colour}'}\n"
 
 
+@pytest.mark.requirement("ENT-18", "STK-16")
 def test_a_newcomer_starts_the_example_follows_it_approves_and_reruns_a_step(
     page: Page, server: Server
 ) -> None:
@@ -69,6 +71,7 @@ def test_a_run_is_cancelled_from_its_page(page: Page, server: Server) -> None:
     server.until(f"/runs/{run['id']}", lambda shown: shown["status"] == "cancelled")
 
 
+@pytest.mark.requirement("ENT-16")
 def test_what_happens_elsewhere_appears_without_a_reload(page: Page, server: Server) -> None:
     expect(page.get_by_role("status").filter(has_text="live")).to_be_visible()
     run = server.start("elsewhere", ASK)
@@ -131,6 +134,7 @@ def test_why_a_route_was_chosen_is_found(page: Page, server: Server) -> None:
     expect(page).to_have_url(re.compile("name=anthropic"))
 
 
+@pytest.mark.requirement("ORC-220")
 def test_the_audit_trail_is_filtered_and_exported(page: Page, server: Server) -> None:
     page.goto(f"{server.address}/settings/admin")
     trail = page.get_by_role("region", name="Audit trail")

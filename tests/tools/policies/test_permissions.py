@@ -64,6 +64,7 @@ async def test_what_a_permit_says_is_permitted_and_nothing_else(
     assert await may(policed, tool, {"path": "./src/a"}, effects=effects, agent="coder") is permitted
 
 
+@pytest.mark.requirement("ORC-82")
 async def test_a_forbid_wins_and_is_named(policed: PolicyBench) -> None:
     policed.write(
         "rules: [{name: named, effect: allow, match: {tool: acme.do}}]",
