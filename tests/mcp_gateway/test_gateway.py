@@ -19,7 +19,8 @@ from tests.tools.registry.conftest import Shifting, file, offered, shifting
 
 __all__ = ["file", "shifting"]
 
-pytestmark = pytest.mark.anyio
+# Only servers over HTTP are passed on.
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("shifting", ["http"], indirect=True)]
 
 POLICIES = {"docs.write": "ask", "docs.forbidden": "deny"}
 VIEWS = {"views": {"less": {"tools": ["docs.read"], "projects": ["finance"]}}}
@@ -37,8 +38,7 @@ async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 @pytest.fixture
 async def docs(site: Site, shifting: Shifting) -> Shifting:
     """The server, registered."""
-    if shifting.url is None:
-        pytest.skip("only servers over HTTP are passed on")
+    assert shifting.url is not None
     shifting.offers(
         offered("read", **READS), offered("write"), offered("forbidden", **READS), offered("hidden", **READS)
     )
@@ -158,38 +158,37 @@ async def test_what_a_person_must_decide_waits_and_runs_once_when_they_agree(
     assert result.content == '{"a": 2}'
 
 
-@pytest.mark.parametrize(
-    "params",
-    [
-        b'{"name":"read","arguments":{"n":1},"name":"write"}',
-        b'{"name":"read","arguments":{"n":1},"Name":"write"}',
-        b'{"NAME":"write","name":"read","arguments":{"n":1}}',
-        b'{"name":"read","arguments":{"n":2,"n":1}}',
-    ],
-)
-async def test_two_readings_of_one_message_are_not_possible(
-    site: Site, docs: Shifting, params: bytes
-) -> None:
-    body = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":' + params + b"}"
-    answer = (await post(site, body)).json()
-    if "error" in answer:
-        assert "written otherwise" in answer["error"]["message"]
-    elif b'"write"' in params:
-        assert "waits for a person" in answer["result"]["content"][0]["text"]
-    else:
-        assert answer["result"]["content"][0]["text"] == '{"n": 1}'
+READINGS = [
+    b'{"name":"read","arguments":{"n":1},"name":"write"}',
+    b'{"name":"read","arguments":{"n":1},"Name":"write"}',
+    b'{"NAME":"write","name":"read","arguments":{"n":1}}',
+    b'{"name":"read","arguments":{"n":2,"n":1}}',
+]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"[]", b"{", b"[" * 10_000, b'{"id":1,"METHOD":"tools/call"}', b'{"id":{},"method":"ping"}', b"\xff\xfe",
+async def test_two_readings_of_one_message_are_not_possible(site: Site, docs: Shifting) -> None:
+    for params in READINGS:
+        body = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":' + params + b"}"
+        answer = (await post(site, body)).json()
+        if "error" in answer:
+            assert "written otherwise" in answer["error"]["message"]
+        elif b'"write"' in params:
+            assert "waits for a person" in answer["result"]["content"][0]["text"]
+        else:
+            assert answer["result"]["content"][0]["text"] == '{"n": 1}'
+
+
+NO_MESSAGES = [b"", b"[]", b"{", b"[" * 10_000, b'{"id":1,"METHOD":"tools/call"}', b'{"id":{},"method":"ping"}', b"\xff\xfe",
      b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]', b'{"id":1,"method":"tools/call","params":{"name":1}}',
      b'{"id":1,"method":"tools/call","params":{"name":"read","arguments":[1]}}',
-     b'{"id":1,"method":"tools/call"}'],
-)  # fmt: skip
-async def test_what_is_no_message_is_refused(site: Site, docs: Shifting, body: bytes) -> None:
-    answer = await post(site, body)
-    assert answer.status_code == 400 or answer.json()["error"]["code"] in (-32602, -32600)
+     b'{"id":1,"method":"tools/call"}']  # fmt: skip
+
+
+async def test_what_is_no_message_is_refused(site: Site, docs: Shifting) -> None:
+    for body in NO_MESSAGES:
+        answer = await post(site, body)
+        refused = answer.status_code == 400 or answer.json()["error"]["code"] in (-32602, -32600)
+        assert refused, body
 
 
 async def test_what_a_server_answers_has_nothing_hidden_and_no_secret_in_it(
