@@ -118,7 +118,7 @@ class DbosRuntime:
             "max_executor_threads": 32,
             # We use none of DBOS' own messages: no LISTEN connection, no triggers.
             "use_listen_notify": False,
-            "notification_listener_polling_interval_sec": 1.0,
+            "notification_listener_polling_interval_sec": 0.1,
             "log_level": "WARNING",
         }
         self._dbos = DBOS(config=config)
