@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import secrets
 import subprocess
 from pathlib import Path
 
@@ -198,18 +199,27 @@ async def test_a_child_that_is_cancelled_alone_fails_the_step_that_waits_for_it(
 
 
 async def test_cancelling_kills_the_command_that_runs(site: Site) -> None:
-    text = "policies: {exec: allow}\ndo:\n  - hang: {run: 'echo $$ > alive; exec sleep 600'}\n"
+    # Known by how long it sleeps: in a sandbox a command has a number of its own, not the host's.
+    nap = f"600.{secrets.randbelow(10**9)}"
+    text = f"policies: {{exec: allow}}\ndo:\n  - hang: {{run: 'exec sleep {nap}'}}\n"
     run = await site.start("hangs", text)
-    await site.happened(run["id"], "step.started")
-    mark = Path((await site.client.run(run["id"]))["workspace"]["path"]) / "alive"
     async with asyncio.timeout(WAIT_S):
-        while not mark.exists() or not mark.read_text().strip():
+        while not _asleep(nap):
             await asyncio.sleep(0.02)
-        pid = int(mark.read_text())
         await site.client.cancel(run["id"])
-        while Path(f"/proc/{pid}").exists():
+        while _asleep(nap):
             await asyncio.sleep(0.02)
-    assert (await site.client.run(run["id"]))["status"] == "cancelled"
+    assert (await site.finish(run["id"]))["status"] == "cancelled"
+
+
+def _asleep(nap: str) -> bool:
+    """Say whether some process sleeps that long."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if f"sleep\0{nap}\0".encode() in (entry / "cmdline").read_bytes():
+                    return True
+    return False
 
 
 async def test_a_run_has_one_end_whoever_is_first(site: Site) -> None:

@@ -5,7 +5,9 @@ vendor's adapter supplies: put a file, execute a line, get a file.
 """
 
 import asyncio
+import contextlib
 import io
+import os
 import secrets
 import shlex
 import tarfile
@@ -191,8 +193,29 @@ def _laid_over(archive: tarfile.TarFile, workspace: Path) -> set[str]:
             continue
         if not member.isdir():
             names.add(str(PurePosixPath(member.name)))
-        try:
-            archive.extract(member, workspace, filter="data")
-        except tarfile.FilterError:
-            continue  # a link that leads out, a device, an absolute name
+        _extract(archive, member, workspace)
     return names
+
+
+def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, workspace: Path) -> None:
+    """Write one member, unless it is a link that leads out, a device, or has an absolute name."""
+    if hasattr(tarfile, "data_filter"):
+        with contextlib.suppress(tarfile.FilterError):
+            archive.extract(member, workspace, filter="data")
+        return
+    # Python 3.11 before 3.11.4 has no filters: the same rules by hand.
+    root = os.path.realpath(workspace)
+    at = os.path.realpath(os.path.join(root, member.name))
+    led_to = [at]
+    if member.issym():
+        led_to.append(os.path.realpath(os.path.join(os.path.dirname(at), member.linkname)))
+    elif member.islnk():
+        led_to.append(os.path.realpath(os.path.join(root, member.linkname)))
+    elif not (member.isreg() or member.isdir()):
+        return
+    absolute = os.path.isabs(member.name) or (not member.isreg() and os.path.isabs(member.linkname))
+    if absolute or any(os.path.commonpath([root, place]) != root for place in led_to):
+        return
+    member.mode &= 0o755
+    member.uid, member.gid, member.uname, member.gname = os.getuid(), os.getgid(), "", ""
+    archive.extract(member, workspace)
