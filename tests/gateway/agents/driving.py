@@ -165,8 +165,9 @@ supports_websockets = false
 """
     )
     environment = {**_environment(home), "CODEX_HOME": str(folder), "MOSAIC_KEY": key}
+    # Without a sandbox of its own: which one it uses depends on what the machine has, and the task is ours.
     command = (
-        str(program), "exec", "--json", "--sandbox", "workspace-write", "--cd", str(worktree.folder), task,
+        str(program), "exec", "--json", "--sandbox", "danger-full-access", "--cd", str(worktree.folder), task,
     )  # fmt: skip
     return Drive(command, environment, worktree.folder)
 
