@@ -162,8 +162,8 @@ class RunsAsTasks(RequestHandler):
             page = await self._operations.runs(
                 ctx, status=wanted, workflow=None, limit=size, cursor=params.page_token or None
             )
-        except Exception as error:
-            raise InvalidParamsError("The page token is none of ours.") from error
+        except InvalidInput as error:
+            raise InvalidParamsError(error.message) from error
         tasks = [await self._listed(ctx, run, params) for run in page["items"]]
         shown = [task for task in tasks if task is not None]
         return ListTasksResponse(
