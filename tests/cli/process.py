@@ -50,24 +50,33 @@ class Process:
 
     async def shows(self, text: str) -> str:
         """Read the terminal until it shows a text; return what came up to there."""
-        assert self._terminal is not None
-        loop, terminal = asyncio.get_running_loop(), self._terminal
-        async with asyncio.timeout(WAIT_S):
-            while text not in self.screen:
-                arrived: asyncio.Future[bytes] = loop.create_future()
-
-                def read(arrived: asyncio.Future[bytes] = arrived) -> None:
-                    with contextlib.suppress(OSError):
-                        if not arrived.done():
-                            arrived.set_result(os.read(terminal, 65_536))
-
-                loop.add_reader(terminal, read)
-                try:
-                    self.screen += (await arrived).decode("utf-8", "replace")
-                finally:
-                    loop.remove_reader(terminal)
+        try:
+            async with asyncio.timeout(WAIT_S):
+                while text not in self.screen:
+                    self.screen += (await self._typed_to_us()).decode("utf-8", "replace")
+        except TimeoutError:
+            raise AssertionError(f"{text!r} is not shown, but {self.screen!r}") from None
         shown, _, self.screen = self.screen.partition(text)
         return shown
+
+    async def _typed_to_us(self) -> bytes:
+        assert self._terminal is not None
+        loop, terminal = asyncio.get_running_loop(), self._terminal
+        arrived: asyncio.Future[bytes] = loop.create_future()
+
+        def read() -> None:
+            if arrived.done():
+                return
+            try:
+                arrived.set_result(os.read(terminal, 65_536))
+            except OSError as error:  # nobody has the other end any more
+                arrived.set_exception(AssertionError(f"the command ended ({error}): {self.screen!r}"))
+
+        loop.add_reader(terminal, read)
+        try:
+            return await arrived
+        finally:
+            loop.remove_reader(terminal)
 
     def type(self, text: str) -> None:
         """Type at the terminal."""

@@ -41,7 +41,8 @@ async def ask(client: Client, approval_id: str) -> None:
             decision = await _decision(client, approval)
             answered = await client.decide(approval_id, decision)
         except InvalidInput as error:
-            show_problem(error)
+            show_problem(error)  # and ask again
+            continue
         except Conflict as error:
             show_problem(error)
             return

@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -118,6 +119,17 @@ def _insert(dialect: DialectName, rows: int) -> Any:
     return insert(model_call).values(values).on_conflict_do_nothing()
 
 
+@cache
+def _statements(dialect: DialectName) -> list[tuple[int, Prepared]]:
+    """Return how many rows each statement writes, most first; compiled once for the process."""
+    many = [(rows, Prepared(_insert(dialect, rows), dialect)) for rows in (64, 32, 16, 8, 4, 2, 1)]
+    for rows, prepared in many:
+        names = [f"{name}_{row}" for row in range(rows) for name in _NAMES]
+        if list(prepared.row({name: name for name in names})) != names:
+            raise AssertionError("the parameters do not stand in the order of the columns")
+    return many
+
+
 class EntryWriter:
     """Writes ledger rows and their events in a batch's transaction."""
 
@@ -125,12 +137,8 @@ class EntryWriter:
         self._journal = journal
         # One statement for many rows: a step of the database for each row would hand the interpreter's lock to and
         # fro between this thread and a busy event loop. Halves, so that a handful writes any number.
-        self._many = [(rows, Prepared(_insert(dialect, rows), dialect)) for rows in (64, 32, 16, 8, 4, 2, 1)]
+        self._many = _statements(dialect)
         self._encode = msgspec.json.Encoder().encode
-        for rows, prepared in self._many:
-            names = [f"{name}_{row}" for row in range(rows) for name in _NAMES]
-            if list(prepared.row({name: name for name in names})) != names:
-                raise AssertionError("the parameters do not stand in the order of the columns")
 
     def write(self, tx: SyncTransaction, entries: list[LedgerEntry]) -> None:
         """Write rows and events.

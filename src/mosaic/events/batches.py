@@ -1,6 +1,7 @@
 """Many prepared events in one statement: what a writer of thousands a second needs."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from operator import itemgetter
 from typing import Any
 
@@ -64,16 +65,25 @@ def _insert(rows: int) -> Any:
     return insert(event).values(values)
 
 
+@cache
+def _statements(
+    dialect: DialectName,
+) -> list[tuple[int, Prepared, Callable[[Sequence[Any]], Sequence[Any]]]]:
+    """Return for each size its statement and the order of its parameters; compiled once for the process."""
+    statements: list[tuple[int, Prepared, Callable[[Sequence[Any]], Sequence[Any]]]] = []
+    for rows in _SIZES:
+        prepared = Prepared(_insert(rows), dialect)
+        names = [f"{name}_{row}" for row in range(rows) for name in _CELLS]
+        places = prepared.row({name: place for place, name in enumerate(names)})
+        statements.append((rows, prepared, itemgetter(*places)))
+    return statements
+
+
 class EventBatches:
     """The statements that write prepared events, for one dialect."""
 
     def __init__(self, dialect: DialectName) -> None:
-        self._statements: list[tuple[int, Prepared, Callable[[Sequence[Any]], Sequence[Any]]]] = []
-        for rows in _SIZES:
-            prepared = Prepared(_insert(rows), dialect)
-            names = [f"{name}_{row}" for row in range(rows) for name in _CELLS]
-            places = prepared.row({name: place for place, name in enumerate(names)})
-            self._statements.append((rows, prepared, itemgetter(*places)))
+        self._statements = _statements(dialect)
 
     def write(self, tx: SyncTransaction, batches: Sequence[PreparedBatch], counts: dict[str, int]) -> None:
         """Write events at the places that `counts` says are still free before each tenant's end; count them down."""

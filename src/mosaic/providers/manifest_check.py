@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -74,14 +74,24 @@ def _message(error: Any) -> str:
     return message if len(message) <= _SHOWN_CHARACTERS else message[:_SHOWN_CHARACTERS] + "…"
 
 
-def _contradictions(shown: JsonObject) -> Iterator[Problem]:
+@lru_cache(maxsize=256)
+def _schema_problem(schema: str) -> str | None:
+    """Return what is wrong with a JSON Schema, given as text: the check costs 20 ms, and plugins are loaded often."""
     from jsonschema.exceptions import SchemaError  # noqa: PLC0415
 
-    configuration = shown.get("configuration", {})
+    read = json.loads(schema)
     try:
-        _validator(configuration).check_schema(configuration)
+        _validator(read).check_schema(read)
     except SchemaError as error:
-        yield Problem(f"is not a JSON Schema: {_message(error)}", "configuration")
+        return _message(error)
+    return None
+
+
+def _contradictions(shown: JsonObject) -> Iterator[Problem]:
+    configuration = shown.get("configuration", {})
+    wrong = _schema_problem(json.dumps(configuration, sort_keys=True, default=str))
+    if wrong is not None:
+        yield Problem(f"is not a JSON Schema: {wrong}", "configuration")
         return
     fields = set(configuration.get("properties", {}))
     named = [

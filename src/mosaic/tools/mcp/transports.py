@@ -21,9 +21,9 @@ from mcp.shared.message import SessionMessage
 from mcp.types import jsonrpc_message_adapter
 
 from mosaic.core.errors import ContractViolation
+from mosaic.outbound import GuardedTransport
 from mosaic.tools.declarations import McpServer
 from mosaic.tools.http_bounds import BoundedTransport
-from mosaic.tools.http_guard import GuardedTransport
 from mosaic.tools.mcp.reach import BESIDE_US
 from mosaic.tools.processes import Process, clean_environment, plain_text
 from mosaic.tools.processes.environment import program_path
@@ -35,6 +35,8 @@ __all__ = ["Diagnostics", "http_transport", "stdio_transport"]
 _LINE_BYTES = 8_000_000
 _MOST_GARBAGE = 100
 _CONNECT_S = 10.0
+# Many servers close a connection that was quiet for 5 s; what is sent in that moment is lost and cannot be sent again.
+_LIMITS = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=2.0)
 
 
 class Diagnostics:
@@ -197,7 +199,8 @@ async def http_transport(server: McpServer, *, auth: httpx2.Auth | None = None) 
         auth=auth,
         timeout=timeout,
         transport=GuardedTransport(
-            BoundedTransport(httpx2.AsyncHTTPTransport(), limit_bytes=_LINE_BYTES), allowed=BESIDE_US
+            BoundedTransport(httpx2.AsyncHTTPTransport(limits=_LIMITS), limit_bytes=_LINE_BYTES),
+            allowed=BESIDE_US,
         ),
         follow_redirects=False,
     )
