@@ -20,10 +20,11 @@ from mosaic.mcp.opening import open_callers, open_mcp
 from mosaic.mcp_gateway import McpGateway
 from mosaic.mcp_gateway.opening import open_mcp_gateway
 
-__all__ = ["Doors", "create_doors"]
+__all__ = ["Doors", "create_doors", "only_inside"]
 
 _GATEWAY = "/v1/"
 _METRICS = "/metrics"
+_TOOLS = "/mcp"
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -85,6 +86,21 @@ class Doors:
         headers = [(b"content-type", CONTENT_TYPE_LATEST.encode()), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+def only_inside(doors: Doors) -> Callable[[Any, Any, Any], Awaitable[None]]:
+    """Return the doors as commands in a sandbox see them: models and tools, both for who shows a key; nothing else."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        path = scope.get("path", "")
+        if scope["type"] != "http" or not (path.startswith((_GATEWAY, f"{_TOOLS}/")) or path == _TOOLS):
+            headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
+            await send({"type": "http.response.start", "status": 404, "headers": headers})
+            await send({"type": "http.response.body", "body": b"{}"})
+            return
+        await doors(scope, receive, send)
+
+    return answer
 
 
 def create_doors(

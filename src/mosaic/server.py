@@ -5,7 +5,9 @@ import contextlib
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import uvicorn
 import uvloop
@@ -19,11 +21,12 @@ from mosaic.app.sessions import Sessions
 from mosaic.app.settings import Settings
 from mosaic.app.web_build import checkout_board
 from mosaic.core.errors import Locked, Unavailable
-from mosaic.doors import create_doors
+from mosaic.doors import Doors, create_doors, only_inside
 from mosaic.gateway.connection import ConnectionBounds, bounded_connections
+from mosaic.gateway.socket_connection import LARGEST_MESSAGE_BYTES, bounded_sockets
 from mosaic.observability import get_logger
 
-__all__ = ["serve"]
+__all__ = ["serve", "serving_inside"]
 
 _log = get_logger(__name__)
 _GRACE_S = 3
@@ -92,7 +95,9 @@ async def _answer(application: Application, listener: socket.socket, address: st
         server_header=False,
         date_header=False,
         proxy_headers=False,  # nobody reads the client's address, and what a proxy says of it could be anyone's word
-        ws="none",
+        ws=bounded_sockets(),
+        ws_max_size=LARGEST_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
     )
     server = _Server(config)
     loop = asyncio.get_running_loop()
@@ -113,13 +118,49 @@ async def _answer(application: Application, listener: socket.socket, address: st
     if example:
         tasks.append(asyncio.create_task(_example(application)))
     try:
-        await server.serve(sockets=[listener])
+        async with serving_inside(application, doors):
+            await server.serve(sockets=[listener])
     finally:
         presence.withdraw()
         await doors.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def serving_inside(application: Application, doors: Doors) -> AsyncIterator[None]:
+    """Serve the model gateway and the tool door on a unix socket, where commands in a sandbox get no other network."""
+    if application.settings.tools.sandbox.network != "gateway":
+        yield
+        return
+    # Short, whatever the home: the kernel takes no longer paths than about a hundred bytes.
+    with tempfile.TemporaryDirectory(prefix="mosaic-doors-") as folder:
+        place = Path(folder) / "doors"
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(place))
+        place.chmod(0o600)
+        config = uvicorn.Config(
+            only_inside(doors),
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=_GRACE_S,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            ws="none",
+        )
+        server = _Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        application.inside.socket = place
+        try:
+            yield
+        finally:
+            application.inside.socket = None
+            server.should_exit = True
+            await serving
 
 
 async def _example(application: Application) -> None:

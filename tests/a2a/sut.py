@@ -15,9 +15,8 @@ from pathlib import Path
 import uvicorn
 from a2a.types import Message
 
-import mosaic.a2a.handler as handling
 from mosaic.a2a.door import A2aDoor
-from mosaic.a2a.opening import _made
+from mosaic.a2a.opening import answering
 from mosaic.a2a.skills import chosen
 from tests.app.site import Site, open_site, settings_of
 
@@ -54,7 +53,6 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=9777)
     port = parser.parse_args().port
-    handling.chosen = _by_id  # type: ignore[assignment]  # see above
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         url = f"http://127.0.0.1:{port}"
@@ -65,7 +63,9 @@ async def main() -> None:
             async def owner(_headers: object) -> object:
                 return site.ctx
 
-            door = A2aDoor(owner, lambda: _made(site.application), max_body_bytes=1_000_000)  # type: ignore[arg-type]
+            door = A2aDoor(
+                owner, lambda: answering(site.application, choose=_by_id), max_body_bytes=1_000_000
+            )  # type: ignore[arg-type]
             print(f"the system under test answers at {url}", flush=True)  # noqa: T201
             config = uvicorn.Config(door, host="127.0.0.1", port=port, lifespan="off", log_level="warning")
             await uvicorn.Server(config).serve()

@@ -74,7 +74,7 @@ async def test_the_same_request_is_answered_by_every_vendor_whole_and_in_pieces(
     assert all(isinstance(piece, Delta) for piece in pieces)
 
 
-@pytest.mark.requirement("ORC-196", "ORC-197", "ORC-207", "ORC-213")
+@pytest.mark.requirement("ORC-196", "ORC-197", "ORC-207", "ORC-213", "ORC-04")
 @pytest.mark.parametrize("vendor", OFFERS)
 def test_each_vendor_offers_what_its_api_has(vendor: str):
     provider = make_provider(vendor, "http://127.0.0.1:1")

@@ -97,7 +97,7 @@ def body(text: str = "hello", **more: object) -> bytes:
     return json.dumps({"model": "gpt-6", "messages": [{"role": "user", "content": text}], **more}).encode()
 
 
-@pytest.mark.requirement("ORC-16", "ORC-17", "ORC-18", "ORC-19", "ORC-20", "ENT-24")
+@pytest.mark.requirement("ORC-16", "ORC-17", "ORC-18", "ORC-19", "ORC-20", "ENT-24", "MAOS-21")
 async def test_an_answer_is_looked_for_in_memory_then_redis_then_the_object_store(
     settings: CacheSettings, redis_server: RedisServer, vendor: Vendor
 ) -> None:
@@ -240,7 +240,7 @@ async def test_similar_questions_share_an_answer_only_where_allowed_within_a_ten
     assert question("What is the capital of France", tools=[{"type": "function"}]) is None
 
 
-@pytest.mark.requirement("ORC-25")
+@pytest.mark.requirement("ORC-25", "ORC-235", "ORC-239")
 async def test_more_than_85_of_100_requests_of_a_zipf_workload_are_hits(settings: CacheSettings) -> None:
     random.seed(3)
     questions, policy = range(2_000), CachePolicy(ttl_s=3600)

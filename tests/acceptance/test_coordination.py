@@ -18,7 +18,7 @@ do:
 """
 
 
-@pytest.mark.requirement("STK-20", "MAOS-13", "STK-19")
+@pytest.mark.requirement("STK-20", "MAOS-13", "STK-19", "STK-01")
 async def test_every_process_sees_one_state_follows_it_live_and_finds_it_again(
     installation: Installation,
 ) -> None:
@@ -110,7 +110,7 @@ async def test_agents_agree_by_vote_and_without_a_quorum_nothing_is_decided(
 
 
 @on_sqlite
-@pytest.mark.requirement("MAOS-08", "STK-24")
+@pytest.mark.requirement("MAOS-08", "STK-24", "STK-35")
 async def test_a_pool_never_works_on_more_jobs_at_once_than_it_may(
     installation: Installation, model: ScriptedModel
 ) -> None:

@@ -70,7 +70,7 @@ async def test_keys_are_made_scoped_expiring_and_revoked_on_the_command_line(
             desk.application.model.keys.lookup(made["secret"])
 
 
-@pytest.mark.requirement("ENT-66", "ORC-72")
+@pytest.mark.requirement("ENT-66", "ORC-72", "ENT-53")
 async def test_an_agents_budget_alerts_at_its_thresholds_and_then_refuses(
     installation: Installation, model: ScriptedModel
 ) -> None:
@@ -95,6 +95,26 @@ async def test_an_agents_budget_alerts_at_its_thresholds_and_then_refuses(
         await desk.application.model.budgets.maintain()
         (alert,) = await desk.events(None, "budget.alerted")
         assert (alert["data"]["percent"], alert["data"]["subject"]) == (5, "coder")
+
+
+@on_sqlite
+async def test_a_tenants_own_price_counts_for_runs_too(
+    installation: Installation, model: ScriptedModel
+) -> None:
+    model.will(says("done"))
+    bounded = WORK.replace("coder.}}", "coder.}}\nlimits: {usd: 1}")
+    async with installation.open() as desk:
+        own = {
+            "model": "openai:test-*",
+            "input_usd_per_mtok": 0,
+            "output_usd_per_mtok": 7,
+            "source": "contract",
+        }
+        await desk.application.door_operations.set_price(desk.ctx, own)
+        run = await desk.run(installation.workflow(bounded))
+        assert run["status"] == "succeeded"
+        (called,) = of(await desk.events(run["id"]), "model.called")
+        assert called["usd"] == pytest.approx(called["output_tokens"] * 7 / 1_000_000)
 
 
 @pytest.mark.requirement("ENT-65", "ENT-67", "ENT-47", "ORC-73", "ORC-74")
@@ -189,7 +209,7 @@ async def test_what_is_held_for_calls_under_way_is_not_to_be_had_twice(desk: Des
 
 
 @on_sqlite
-@pytest.mark.requirement("ORC-72")
+@pytest.mark.requirement("ORC-72", "ORC-70", "ORC-71", "MAOS-08", "STK-24")
 async def test_a_quota_of_the_settings_is_kept_and_named(installation: Installation) -> None:
     quotas = {"quotas": {"projects": {"local/default": {"concurrency": 1}}}}
     async with installation.open(cost=quotas) as desk:

@@ -63,6 +63,12 @@ async def test_the_files_before_each_step_are_kept_under_the_hash_of_their_conte
     for step in ("first", "second", "third"):
         kept[step] = output_of(*git, "show", f"{checkpoints[f'{step}#checkpoint']}:a.txt")
     assert kept == {"first": b"nothing\n", "second": b"first\n", "third": b"first\none\n"}
+    tools = desk.application.tool_operations
+    listed = await tools.call_tool(desk.ctx, "runs.checkpoints", {"run": run["id"]})
+    items = listed["result"]["content"]["items"]
+    assert [(item["step"], item["commit"]) for item in items] == [
+        (step, checkpoints[f"{step}#checkpoint"]) for step in ("first", "second", "third")
+    ]
 
 
 @on_sqlite  # where they are files anybody can look at
@@ -205,7 +211,9 @@ do: [{one: {agent: solo, with: go}}]
         assert [one.path for one in await conversations.conversations(desk.ctx, second["id"])] == ["one"]
 
 
-@pytest.mark.requirement("ENT-64", "MOZ-126", "MOZ-125", "MOZ-38", "ENT-04", "MOZ-124")
+@pytest.mark.requirement(
+    "ENT-64", "MOZ-126", "MOZ-125", "MOZ-38", "ENT-04", "MOZ-124", "ORC-70", "ORC-71", "ORC-75"
+)
 async def test_another_tenant_of_the_same_installation_sees_and_touches_nothing(
     desk: Desk, installation: Installation, model: ScriptedModel
 ) -> None:

@@ -79,7 +79,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @on_sqlite
-@pytest.mark.requirement("ORC-91", "ORC-95", "ORC-101", "ORC-06")
+@pytest.mark.requirement("ORC-91", "ORC-95", "ORC-101", "ORC-06", "ORC-104")
 async def test_a_plugin_put_into_the_folder_serves_a_workflow_at_once(
     installation: Installation, endpoint: Endpoint
 ) -> None:
@@ -95,7 +95,7 @@ async def test_a_plugin_put_into_the_folder_serves_a_workflow_at_once(
 
 
 @on_sqlite
-@pytest.mark.requirement("ORC-96", "ORC-91")
+@pytest.mark.requirement("ORC-96", "ORC-91", "STK-11")
 async def test_a_plugin_is_swapped_in_the_running_product_and_calls_in_flight_end_well(
     installation: Installation, endpoint: Endpoint
 ) -> None:

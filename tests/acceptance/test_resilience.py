@@ -80,7 +80,7 @@ async def test_a_target_that_is_down_is_left_alone_and_comes_back_step_by_step(s
 
 
 @on_sqlite
-@pytest.mark.requirement("ORC-63")
+@pytest.mark.requirement("ORC-63", "ORC-239")
 @pytest.mark.slow
 async def test_nearly_every_call_is_answered_while_the_first_target_fails_in_every_way(
     site: GatewaySite,

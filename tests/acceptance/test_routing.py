@@ -101,7 +101,7 @@ def test_an_outage_of_one_git_host_moves_its_work_to_the_other_at_once_and_back(
     assert made.first("", kind="git", project="oss-parser") == "github"
 
 
-@pytest.mark.requirement("ORC-08", "ORC-12", "ENT-45")
+@pytest.mark.requirement("ORC-08", "ORC-12", "ENT-45", "ENT-58")
 def test_the_cheapest_that_fits_is_reckoned_for_each_request() -> None:
     made = office()
     decision = made.router.decide(ask("models", input_tokens=10_000, needs=["vision"]))
@@ -218,7 +218,7 @@ def test_the_kind_of_task_chooses_the_model() -> None:
     assert made.first("auto", attributes={"task": "talk"}) == "x:small"
 
 
-@pytest.mark.requirement("ORC-36")
+@pytest.mark.requirement("ORC-36", "ORC-71")
 def test_each_client_has_its_own_providers_under_one_table() -> None:
     routes = (
         PROVIDERS
@@ -273,7 +273,7 @@ def test_two_providers_are_compared_on_a_share_of_the_requests() -> None:
     assert len({made.first(session="s1", request_id=str(i)) for i in range(10)}) == 1
 
 
-@pytest.mark.requirement("ORC-43")
+@pytest.mark.requirement("ORC-43", "ORC-235", "ORC-76")
 def test_a_decision_among_many_rules_takes_far_less_than_ten_milliseconds() -> None:
     rules = "".join(f"  - {{name: n{i}, match: {{project: 'p{i}-*'}}, route: r}}\n" for i in range(1000))
     made = Desk(
@@ -291,7 +291,7 @@ STRATEGY = "routes: {{r: {{targets: [x:a, x:b, x:c], strategy: {name}}}}}"
 THREE = [target("x:a", weight=3), target("x:b", weight=1), target("x:c", weight=1)]
 
 
-@pytest.mark.requirement("ORC-45", "ORC-46", "ORC-47", "ORC-48", "ORC-49")
+@pytest.mark.requirement("ORC-45", "ORC-46", "ORC-47", "ORC-48", "ORC-49", "MAOS-16")
 def test_strategies_are_exchanged_by_name() -> None:
     turns = Desk(STRATEGY.format(name="round-robin"), THREE)
     assert [turns.first() for _ in range(4)] == ["x:a", "x:b", "x:c", "x:a"]
@@ -331,7 +331,7 @@ def test_a_forecast_says_when_capacity_runs_out_and_what_to_add() -> None:
     assert advice.targets == ("cloud:a", "cloud:b")
 
 
-@pytest.mark.requirement("ORC-53", "ORC-54", "ORC-55", "ENT-48")
+@pytest.mark.requirement("ORC-53", "ORC-54", "ORC-55", "ENT-48", "ORC-239")
 def test_what_was_observed_teaches_who_answers_best_in_more_than_85_of_100_cases() -> None:
     made, chance = desk("on"), random.Random(11)
     for _ in live_through(made, 2500, chance):

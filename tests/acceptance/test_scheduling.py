@@ -85,7 +85,7 @@ async def test_dependencies_that_cannot_be_resolved_are_refused_before_any_task_
         await desk.start(installation.workflow(written))
 
 
-@pytest.mark.requirement("ENT-40", "ENT-07", "MAOS-08")
+@pytest.mark.requirement("ENT-40", "ENT-07", "MAOS-08", "STK-19", "STK-35", "ENT-58")
 async def test_of_the_tasks_that_wait_the_one_with_the_highest_priority_goes_first(
     installation: Installation, model: ScriptedModel
 ) -> None:

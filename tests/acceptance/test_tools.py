@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from mosaic.core.errors import Conflict, Unavailable
-from mosaic.tools import Invocation
+from mosaic.core.context import Actor, Context
+from mosaic.core.errors import Conflict, TenantViolation, Unavailable
+from mosaic.engine import Effects
+from mosaic.tools import Invocation, Toolbox
 from tests.acceptance.installation import ROOT, Desk, Installation, of, offered, on_sqlite, reason
 from tests.agents.script import ScriptedModel, call, says, texts
 from tests.providers.endpoint import Endpoint, json_reply
@@ -340,7 +342,7 @@ async def test_an_answer_outside_the_tools_schema_is_refused(desk: Desk, install
     assert reason(run) == "contract_violation"
 
 
-@pytest.mark.requirement("MOZ-40", "ENT-14", "ORC-83", "MAOS-19", "MAOS-34")
+@pytest.mark.requirement("MOZ-40", "ENT-14", "ORC-83", "MAOS-19", "MAOS-34", "STK-23")
 async def test_every_call_is_on_record_with_who_what_when_on_what_and_with_what_result(
     desk: Desk, installation: Installation
 ) -> None:
@@ -440,3 +442,31 @@ do: [{{work: {{agent: solo, with: go}}}}]
     ]
     assert "5" in str(called[0]["result"])
     assert called[1]["result"] == "HI"
+
+
+@on_sqlite
+@pytest.mark.requirement("MOZ-35", "MOZ-38")
+async def test_before_a_call_it_is_checked_that_tools_and_caller_are_of_one_tenant(desk: Desk) -> None:
+    counted = Counted()
+    desk.register(counted.tool)
+    outside, journal = desk.application.outside, desk.application.journal
+    ours, theirs = desk.ctx, Context("other", "default", Actor("user", "owner"))
+
+    async def called(toolbox: Toolbox, ctx: Context) -> Any:
+        return await desk.application.door.call(
+            Effects.open(journal, ctx, "run_1", path="step"),
+            "call",
+            tool="act",
+            arguments={"what": "x"},
+            toolbox=toolbox,
+            policy=await outside.policy(ctx),
+        )
+
+    toolbox = await outside.toolbox(ours)
+    for narrowed in (toolbox, toolbox.only(lambda name: name == "act"), toolbox.narrowed([])):
+        with pytest.raises(TenantViolation):
+            await called(narrowed, theirs)
+    assert counted.calls == []
+    assert [event.type for event in await journal.read(theirs)] == []
+    assert not (await called(toolbox, ours)).is_error
+    assert counted.calls == ["x"]

@@ -76,6 +76,31 @@ do:
 
 
 @on_sqlite
+@pytest.mark.requirement("MOZ-43")
+async def test_what_was_handed_over_accumulates_from_agent_to_agent(
+    desk: Desk, installation: Installation, model: ScriptedModel
+) -> None:
+    def answer(body):
+        (agent,) = [name for name in "abc" if f"You are {name}." in texts(body, "system")[0]]
+        if agent == "c":
+            return says("Done.")
+        to = {"a": "b", "b": "c"}[agent]
+        given = {"task": f"Go on, {to}.", "decisions": [f"{agent} decided"]}
+        return says("Over to you.", call(f"handoff_to_{to}", given))
+
+    model.will(answer)
+    agents = AGENTS.replace("You are a.", "You are a., handoffs: [b]")
+    agents = agents.replace("You are b.", "You are b., handoffs: [c]")
+    run = await desk.run(installation.workflow(agents + "do: [{one: {agent: a, with: Begin.}}]\n"))
+    assert run["outputs"] == {"result": "Done."}
+    (told,) = texts(model.asked[-1], "user")
+    assert "Go on, c." in told
+    assert "b decided" in told
+    assert "Go on, b." in told
+    assert "a decided" in told
+
+
+@on_sqlite
 @pytest.mark.requirement("MOZ-44")
 async def test_independent_steps_run_at_the_same_time_and_their_results_come_together(
     desk: Desk, installation: Installation

@@ -1,6 +1,6 @@
 """A node in a process of its own, for tests that kill it: runs one agent's job and prints how it came out.
 
-Usage: python -m tests.agents.node DATABASE_URL DATA_DIR MODEL_URL WORK_DIR
+Usage: python -m tests.agents.node DATABASE_URL DATA_DIR MODEL_URL WORK_DIR [A2A_AGENT_URL]
 """
 
 import asyncio
@@ -50,7 +50,7 @@ def tools(work: Path) -> Toolbox:
     return Toolbox([note, look])
 
 
-async def main(url: str, data: str, model_url: str, work: str) -> None:
+async def main(url: str, data: str, model_url: str, work: str, elsewhere: str | None = None) -> None:
     settings = StorageSettings(url, Path(data))
     database = Database(settings)
     bus, redactor = open_bus(database), Redactor()
@@ -70,6 +70,9 @@ async def main(url: str, data: str, model_url: str, work: str) -> None:
         redactor=redactor,
     )
     spec = AgentSpec("coder", model=("openai:test-model",), instructions="Do it.", tools=("*",))
+
+    if elsewhere is not None:
+        spec = AgentSpec("partner", a2a=elsewhere)
 
     async def handle(execution: Execution) -> JsonValue:
         job = AgentJob(spec, "Fix it.", tools(Path(work)), Policy())

@@ -31,6 +31,9 @@ async def test_a_handoff_ends_the_job_with_a_checked_context(bench: Bench) -> No
         "next_agent": "reviewer",
         "session": "run_1",
         "chain": ["planner", "coder"],
+        "earlier": [
+            {"by": "planner", "task": CONTEXT.task, "decisions": ["The bug is in add()."]},
+        ],
     }
     assert await bench.moves() == [
         "0 idle > ready",

@@ -95,8 +95,9 @@ async def test_items_are_read_in_pages_with_filters_and_chosen_fields(http: http
     sparse = (await http.get(f"/plans/{plan}/items", params={"fields": "key,status", "kind": "task"})).json()
     documents.ItemPage.model_validate(sparse)
     assert sparse["items"][0] == {"key": A, "status": "ready"}
-    for query in ({"fields": "colour"}, {"cursor": "x"}, {"status": "odd"}, {"limit": 0}):
+    for query in ({"fields": "colour"}, {"status": "odd"}, {"limit": 0}):
         problem(await http.get(f"/plans/{plan}/items", params=query), 422)
+    problem(await http.get(f"/plans/{plan}/items", params={"cursor": "x"}), 400)
     problem(await http.get(f"/plans/{plan}/items", params={"parent": "T.009.01.01.01"}), 404)
 
 

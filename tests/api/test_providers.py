@@ -170,6 +170,7 @@ async def test_routes_are_listed_and_explained_by_live_figures(
     assert (await http.post("/routes/explain", json={"tenant": "other"})).status_code == 422
 
 
+@pytest.mark.requirement("ORC-77", "ORC-108", "ORC-06")
 async def test_a_reload_adds_changes_and_removes_instances_and_routes_know_them(
     gateway: GatewaySite, http: httpx2.AsyncClient
 ) -> None:
@@ -227,6 +228,7 @@ async def test_a_reload_of_what_is_wrong_says_what_and_changes_nothing(
     assert (await gateway.chat()).status_code == 200
 
 
+@pytest.mark.requirement("ORC-77")
 async def test_no_request_fails_while_providers_are_reloaded_under_load(
     gateway: GatewaySite, http: httpx2.AsyncClient
 ) -> None:

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from websockets.asyncio.client import connect
 
 from mosaic.cli.http_client import HttpClient
 from mosaic.core.values import JsonObject
+from tests.api.sockets import Talk
 from tests.api.test_streams import frames
 from tests.app.site import WAIT_S, database, open_site, settings_of
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_server_that_stops_ends_its_streams_by_itself(
+async def test_a_server_that_stops_ends_its_streams_and_sockets_by_itself(
     request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with database(request, "sqlite", tmp_path) as url:
@@ -23,6 +25,15 @@ async def test_a_server_that_stops_ends_its_streams_by_itself(
         async with asyncio.timeout(WAIT_S), httpx2.AsyncClient(trust_env=False, timeout=WAIT_S) as http:
             http.headers["Authorization"] = f"Bearer {'t' * 32}"
             connected, ended = asyncio.Event(), asyncio.Event()
+            talks, codes = asyncio.Event(), []
+
+            async def talk(address: str) -> None:
+                headers = {"Authorization": f"Bearer {'t' * 32}"}
+                url = address.replace("http:", "ws:") + "/api/v1/ws"
+                async with connect(url, additional_headers=headers, proxy=None) as socket:
+                    await socket.recv()
+                    talks.set()
+                    codes.append(await Talk(socket).closed())
 
             async def listen(address: str) -> None:
                 async for _ in frames(http, f"{address}/api/v1/events/stream"):
@@ -33,10 +44,14 @@ async def test_a_server_that_stops_ends_its_streams_by_itself(
             (settings.home / "owner-token").write_text("t" * 32)
             async with open_site(settings, tmp_path, http=True) as site:
                 listener = asyncio.create_task(listen(str(site.address)))
+                talker = asyncio.create_task(talk(str(site.address)))
                 await connected.wait()
+                await talks.wait()
             # The stream came to its end: it did not break off, and the server did not have to cut it.
             await ended.wait()
             await listener
+            await talker
+    assert codes == [1012]
     assert "graceful" not in caplog.text
 
 

@@ -27,6 +27,7 @@ from mosaic.core.context import Actor, Context
 from mosaic.core.values import JsonObject
 from mosaic.doors import create_doors
 from mosaic.gateway.connection import ConnectionBounds, bounded_connections
+from mosaic.gateway.socket_connection import LARGEST_MESSAGE_BYTES, bounded_sockets
 from tests.conftest import _postgres_copy
 
 WAIT_S = 60.0
@@ -139,6 +140,7 @@ async def open_site(
                 policy=application.policy_operations,
                 tools=application.tool_operations,
                 plans=application.plans,
+                webhooks=application.event_webhooks,
             )
             yield Site(application, client, folder)
             return
@@ -161,6 +163,8 @@ class QuietServer(uvicorn.Server):
 async def serving(application: Application, *, port: int = 0) -> AsyncIterator[str]:
     """Serve an application, on a free port by default; yields its address."""
     with socket.create_server(("127.0.0.1", port)) as listener:
+        # asyncio leaves Nagle's algorithm on for sockets of `create_server`: every small answer would take 40 ms.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         application.address = address
         doors = create_doors(application, owner_token=owner_token(application.settings.home))
@@ -171,7 +175,9 @@ async def serving(application: Application, *, port: int = 0) -> AsyncIterator[s
             log_config=None,
             access_log=False,
             lifespan="off",
-            ws="none",
+            ws=bounded_sockets(),
+            ws_max_size=LARGEST_MESSAGE_BYTES,
+            ws_per_message_deflate=False,
             timeout_graceful_shutdown=2,
         )
         server = QuietServer(config)

@@ -155,6 +155,7 @@ async def test_an_embedder_that_fails_is_a_miss(clock, embedding, how):
     assert await semantic.find(question, POLICY) is None
 
 
+@pytest.mark.requirement("ORC-64")
 async def test_questions_asked_at_once_are_embedded_in_one_call(semantic, embedding):
     questions = [asked(f"what is the capital of france {number}") for number in range(10)]
     await asyncio.gather(*(semantic.find(question, POLICY) for question in questions))

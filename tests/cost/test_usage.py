@@ -4,8 +4,10 @@ import csv
 import io
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy.event import listen, remove
 
 from mosaic.core.context import Context
 from mosaic.core.errors import InvalidInput, TenantViolation
@@ -104,6 +106,46 @@ async def test_no_filter_reaches_into_another_tenant(
         ctx, style="jsonl", since=MOMENT - 90 * DAY, cursor=page.next_cursor, limit=100
     )
     assert "req_7" not in stolen.text
+
+
+@pytest.mark.usefixtures("calls")
+async def test_past_days_are_kept_and_what_comes_since_is_counted(
+    node: Node, database: Database, ctx: Context
+) -> None:
+    moment = MOMENT
+    reports = UsageReports(database, clock=lambda: moment)
+    rows, total = await reports.usage_and_total(ctx, by=("model",))
+    assert (total.nanos, total.calls) == (450, 6)
+    node.ledger.record(call(9, MOMENT, 11))
+    await node.ledger.flush()
+    asked = len(await statements(database, reports, ctx))
+    rows, total = await reports.usage_and_total(ctx, by=("model",))
+    assert {row.of["model"]: row.nanos for row in rows} == {"gpt-4o": 411, "mini": 50, "llama": 0}
+    assert (total.nanos, total.calls, total.failed) == (461, 7, 1)
+    # Other questions have sums of their own, and bounds that are no whole days count to the moment.
+    (half,) = await reports.usage(ctx, since=MOMENT - DAY - timedelta(hours=1), where={"provider": "openai"})
+    assert (half.nanos, half.calls) == (361, 5)
+    # A day counts as past once its last calls are written, and is looked at again after a while.
+    moment = MOMENT + timedelta(minutes=11)
+    node.ledger.record(call(10, MOMENT - 2 * DAY, 5))
+    await node.ledger.flush()
+    rows, total = await reports.usage_and_total(ctx, by=("model",))
+    assert total.nanos == 466
+    assert asked == 1  # of the present day
+
+
+async def statements(database: Database, reports: UsageReports, ctx: Context) -> list[str]:
+    """What is asked of the ledger for a report."""
+    asked: list[str] = []
+
+    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if "FROM model_call" in statement:
+            asked.append(statement)
+
+    listen(database.read_engine, "before_cursor_execute", note)
+    await reports.usage(ctx, by=("model",))
+    remove(database.read_engine, "before_cursor_execute", note)
+    return asked
 
 
 async def test_what_cannot_be_told_apart_is_refused(reports: UsageReports, ctx: Context) -> None:

@@ -78,6 +78,7 @@ async def test_a_tenant_never_runs_more_than_its_limit_and_others_are_not_kept_w
     assert (agent.most["t1"], agent.most["t2"]) == (2, 2)
 
 
+@pytest.mark.requirement("MAOS-16")
 async def test_a_node_never_runs_more_than_its_limit(launch, ctx):
     agent = Gauge()
     engine = await launch(limited(per_node_concurrency=3), agent=agent)

@@ -34,6 +34,7 @@ def database_url(sqlite_template: Path, tmp_path: Path) -> str:
     return f"sqlite:///{file}"
 
 
+@pytest.mark.requirement("STK-21", "MAOS-04", "ORC-78")
 async def test_only_the_owner_and_keys_for_tools_are_let_in(mcp_site: McpSite):
     shown = {
         "owner": mcp_site.token,

@@ -105,6 +105,7 @@ async def test_a_client_finds_out_where_to_ask_for_a_token(resource: McpSite, se
     assert shown.json()["authorization_servers"] == [server.issuer]
 
 
+@pytest.mark.requirement("STK-21", "STK-37", "MAOS-32")
 async def test_a_token_that_is_meant_for_us_lets_its_subject_in(
     resource: McpSite, server: AuthorizationServer
 ):
@@ -117,6 +118,7 @@ async def test_a_token_that_is_meant_for_us_lets_its_subject_in(
     assert await status(resource, resource.token) == 200  # the owner's token is as good as before
 
 
+@pytest.mark.requirement("STK-21", "STK-37", "MAOS-32")
 async def test_any_other_token_does_not(resource: McpSite, server: AuthorizationServer):
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     wrong = {

@@ -108,6 +108,7 @@ async def test_a_client_lists_and_calls_what_the_registration_allows(site: Site,
     (event,) = await recorded(site, "tool.called")
     assert (event["tool"], event["via"], event["agent"]) == ("docs.read", "mcp-gateway", "owner")
     assert event["arguments"] == {"path": "a", "n": 1}
+    assert event["policy"]["rule"].startswith("risk class")
 
 
 async def test_what_may_not_be_called_does_not_reach_the_server(site: Site, docs: Shifting) -> None:
@@ -121,6 +122,7 @@ async def test_what_may_not_be_called_does_not_reach_the_server(site: Site, docs
         assert "has no tool" in answer["error"]["message"]
     (event,) = await recorded(site, "tool.denied")
     assert event["tool"] == "docs.forbidden"
+    assert event["policy"]["rule"] == "the rule for docs.forbidden"
 
 
 async def test_a_changed_tool_is_not_callable_and_not_listed(site: Site, docs: Shifting) -> None:

@@ -41,7 +41,7 @@ def test_a_person_reads_short_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[-1] == "ValueError: bad [redacted] value"
 
 
-@pytest.mark.requirement("MAOS-41")
+@pytest.mark.requirement("MAOS-41", "MOZ-132")
 def test_a_machine_reads_json(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [json.loads(line) for line in log("json", capsys)]
     assert [line["level"] for line in lines] == ["warning", "error"]

@@ -61,6 +61,7 @@ def spans(exporter: InMemorySpanExporter) -> tuple[ReadableSpan, list[ReadableSp
     return call, sorted(attempts, key=lambda span: span.attributes["mosaic.attempt"])
 
 
+@pytest.mark.requirement("MOZ-132", "ORC-224", "MAOS-42")
 async def test_a_call_that_fails_over_is_one_span_with_one_below_for_each_attempt(
     traced: GatewaySite, exporter: InMemorySpanExporter
 ) -> None:
@@ -167,6 +168,7 @@ def effects(journal: Any, ctx: Any) -> Callable[[], Effects]:
     return lambda: Effects.open(journal, ctx, "run_1", path="build")
 
 
+@pytest.mark.requirement("MOZ-132", "MAOS-42")
 async def test_an_agents_call_is_one_span_and_a_replayed_one_is_none(
     agent: tuple[Inference, Any], effects: Callable[[], Effects], exporter: InMemorySpanExporter
 ) -> None:

@@ -216,7 +216,7 @@ def test_an_unknown_instance_is_named_with_the_nearest_one(tmp_path):
     assert "plain" in str(caught.value.hint)
 
 
-@pytest.mark.requirement("ORC-44")
+@pytest.mark.requirement("ORC-44", "ORC-235")
 def test_loading_a_plugin_takes_less_than_a_tenth_of_a_second_of_the_processor(tmp_path):
     registry(write_plugin(tmp_path / "first", "plain").parent).ai("plain")  # what is loaded once a process
     write_plugin(tmp_path / "second", "plain", mark="two")

@@ -82,6 +82,7 @@ async def test_plugins_and_instances_come_and_go(tmp_path):
     assert found.ai("third").config["region"] == "eu", "settings that are not given stay"
 
 
+@pytest.mark.requirement("ORC-108")
 async def test_changed_settings_and_variables_make_a_new_provider(tmp_path):
     write_plugin(tmp_path, "plain")
     environment = {"PLAIN_API_KEY": "key-number-one"}

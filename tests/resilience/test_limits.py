@@ -188,6 +188,7 @@ def test_the_wait_before_a_retry_doubles_up_to_a_bound_and_is_spread():
     assert backoff_s(3, base_s=1, chance=lambda: 0.25) == 1
 
 
+@pytest.mark.requirement("MAOS-44")
 @pytest.mark.anyio
 async def test_a_bulkhead_serves_in_order_and_refuses_above_its_queue():
     bulkhead = Bulkhead(1, queue=2, name="calls of acme")

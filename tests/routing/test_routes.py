@@ -68,6 +68,7 @@ def test_a_direct_name_keeps_to_the_requirements() -> None:
         Desk("{}", MODELS).order("openai:gpt", privacy="strict")
 
 
+@pytest.mark.requirement("ORC-104")
 def test_fallbacks_come_last_and_each_target_once() -> None:
     routes = """
     default_strategy: ordered

@@ -1,5 +1,6 @@
 """Strategies: whom each one prefers, and that every one of them can be repeated."""
 
+import math
 from collections import Counter
 
 import pytest
@@ -224,6 +225,14 @@ def test_beside_what_is_free_the_prices_of_the_others_still_count() -> None:
         ("x:b", 0.25),
     ]
     assert [entry.parts["cost_nanos"] for entry in ranked] == [0.0, 100_000.0, 300_000.0]
+
+
+def test_beside_what_is_free_an_unknown_price_stays_unknown() -> None:
+    routes = "routes: {r: {targets: ['x:*'], strategy: score, prefer: {cost: 1, quality: 1}}}"
+    made = Desk(routes, [target("x:free", local=True), target("x:dark", quality=0.5)])
+    ranked = made.router.decide(ask(input_tokens=1000)).candidates
+    assert [entry.to_json()["parts"]["cost_nanos"] for entry in ranked] == [0.0, None]
+    assert all(math.isfinite(entry.score) for entry in ranked)
 
 
 def test_an_installation_adds_strategies_of_its_own() -> None:

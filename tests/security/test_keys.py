@@ -170,6 +170,7 @@ async def test_a_rotated_key_takes_both_secrets_for_a_while(keys: Keys, ctx: Con
         keys.lookup(newest)
 
 
+@pytest.mark.requirement("ORC-75", "ENT-64")
 async def test_another_tenant_sees_and_touches_no_key(keys: Keys, ctx: Context) -> None:
     key, secret = await keys.create(ctx, NewKey("editor"))
     assert await keys.list(OTHER) == []
@@ -181,7 +182,7 @@ async def test_another_tenant_sees_and_touches_no_key(keys: Keys, ctx: Context) 
     assert [one.name for one in await keys.list(ctx)] == ["editor"]
 
 
-@pytest.mark.requirement("ENT-60")
+@pytest.mark.requirement("ENT-60", "ORC-78")
 async def test_a_key_is_scoped(keys: Keys, ctx: Context) -> None:
     limits = KeyLimits(requests_per_minute=10, concurrency=2)
     key, secret = await keys.create(

@@ -75,7 +75,7 @@ async def test_a_change_is_answered_with_its_own_result_once_it_is_written(
     assert await stored(database, notes) == [7]
 
 
-@pytest.mark.requirement("STK-44")
+@pytest.mark.requirement("STK-44", "ORC-64")
 async def test_changes_that_wait_together_share_one_commit(database: Database, notes: Table) -> None:
     committed, first_runs, go = Committed(), asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()

@@ -16,6 +16,7 @@ from mosaic.core.clock import now
 from mosaic.core.context import Actor
 from mosaic.core.errors import Conflict, InvalidInput, PermissionDenied, Unauthenticated
 from mosaic.events import Bus
+from mosaic.outbound import key_of, sign, verify
 from mosaic.tools import (
     ApprovalRule,
     Approvals,
@@ -27,7 +28,6 @@ from mosaic.tools import (
     WebhookKeys,
     WebhookRoles,
 )
-from mosaic.tools.approving.signatures import key_of, sign, verify
 from tests.tools.conftest import Bench
 from tests.tools.test_approvals import asked, dangerous
 

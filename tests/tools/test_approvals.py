@@ -185,7 +185,7 @@ async def test_only_people_answer(bench: Bench, actor: str) -> None:
     assert (await bench.approvals.get(bench.ctx, approval.id)).pending
 
 
-@pytest.mark.requirement("MOZ-31")
+@pytest.mark.requirement("MOZ-31", "MAOS-33")
 async def test_a_role_is_required_where_the_tool_says_so(bench: Bench) -> None:
     class Team:
         async def holds_any(self, ctx: Context, roles: Any) -> bool:

@@ -18,8 +18,8 @@ from mosaic.core.errors import (
     TimedOut,
     Unavailable,
 )
+from mosaic.outbound import is_public
 from mosaic.tools import Invocation, ToolSettings
-from mosaic.tools.http_guard import is_public
 from mosaic.tools.http_request import HttpRequestTool
 
 pytestmark = pytest.mark.anyio

@@ -142,3 +142,14 @@ def test_a_denied_aspect_is_denied_wherever_it_stands(
     aspects = {tool.name, tool.risk.value, *(effect.value for effect in tool.effects)}
     denied = any(layer.get(aspect) is Decision.DENY for layer in rules for aspect in aspects)
     assert not denied or policy.judge(tool).decision is Decision.DENY
+
+
+def test_an_effect_is_granted_only_in_so_many_words_and_by_the_narrowest_who_speaks() -> None:
+    plain = Policy()
+    assert plain.allows(ToolEffect.NETWORK)
+    assert not plain.grants(ToolEffect.NETWORK)
+    allowed = plain.narrowed({"network": "allow"})
+    assert allowed.grants(ToolEffect.NETWORK)
+    assert allowed.narrowed({"exec": "allow"}).grants(ToolEffect.NETWORK)
+    assert not allowed.narrowed({"network": "ask"}).grants(ToolEffect.NETWORK)
+    assert not plain.narrowed({"network": "deny"}).narrowed({"network": "allow"}).grants(ToolEffect.NETWORK)

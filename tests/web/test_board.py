@@ -99,9 +99,22 @@ def test_a_card_shows_its_runs_ask_and_takes_the_yes(page: Page, server: Server,
     open_plan(page, server, plan)
     needs = card(page, "Design cart")
     expect(needs.get_by_role("button", name="Approve")).to_be_visible()
+
+    # What a yes means, in figures, before it is given.
+    needs.locator(".clip.strong").click()
+    effect = page.locator(".effect")
+    expect(effect).to_contain_text("1 item")
+    expect(effect).to_contain_text(f"can start when {items['Design cart']['key']} is done")
+    expect(effect).to_contain_text("Plan's end")
     needs.get_by_role("button", name="Approve").click()
     server.until(f"/runs/{run_id}", lambda shown: shown["status"] == "succeeded")
     expect(needs.locator(".card.done")).to_be_visible()
+
+    # From so near that its log can be read.
+    page.keyboard.press("z")
+    page.keyboard.press("z")
+    expect(needs.get_by_role("log")).to_contain_text("the run is done")
+    page.keyboard.press("Escape")
 
     # And back in time: the item had not begun.
     page.get_by_role("button", name="Replay…").click()
@@ -130,6 +143,30 @@ def test_the_critical_path_and_the_list_are_lenses_with_addresses(
     expect(page.get_by_role("region", name="Item")).to_be_visible()
     page.keyboard.press("z")
     page.get_by_role("button", name="Critical path").click()
+
+
+def test_what_is_left_is_seen_over_time_and_by_what_waits_for_what(
+    page: Page, server: Server, plan: JsonObject
+) -> None:
+    open_plan(page, server, plan)
+    page.keyboard.press("3")
+    expect(page).to_have_url(re.compile("lens=gantt"))
+    chart = page.get_by_role("group", name="Gantt chart")
+    first = chart.get_by_role("button", name=re.compile("Design cart, 2 h")).bounding_box()
+    second = chart.get_by_role("button", name=re.compile("Implement cart, 3 h")).bounding_box()
+    assert second["x"] == pytest.approx(first["x"] + first["width"], abs=2)
+    assert second["width"] == pytest.approx(1.5 * first["width"], rel=0.05)
+    chart.get_by_role("button", name=re.compile("Review cart")).click()
+    expect(page.get_by_role("region", name="Item")).to_contain_text("Implement cart")
+    expect(chart.locator(".links path")).to_have_attribute("d", re.compile("^M"))
+    expect(chart.locator(".span.critical").first).to_be_visible()
+
+    page.keyboard.press("4")
+    expect(page).to_have_url(re.compile("lens=dag"))
+    expect(page.locator(".react-flow__node")).to_have_count(9)
+    starts = [card(page, f"{verb} cart").bounding_box()["x"] for verb in ("Design", "Implement", "Review")]
+    assert starts == sorted(starts)
+    assert card(page, "Design receipts").bounding_box()["x"] == pytest.approx(starts[0], abs=1)
 
 
 def test_two_thousand_tasks_are_drawn_as_one_mosaic(page: Page, server: Server) -> None:

@@ -148,6 +148,17 @@ def test_the_audit_trail_is_filtered_and_exported(page: Page, server: Server) ->
     events = [json.loads(line) for line in lines]
     assert [event["seq"] for event in events] == sorted(event["seq"] for event in events)
     assert {event["type"].split(".")[0] for event in events} == {"run"}
+    trail.get_by_title("Only what user:owner did").first.click()
+    expect(page).to_have_url(re.compile("actor=user"))
+
+    # A digest that was kept tells whether anything before it was changed.
+    chain = page.get_by_role("region", name="Chain check")
+    chain.get_by_role("button", name="Make a digest").click()
+    kept = chain.locator(".digest").inner_text()
+    for given, told in ((kept, "Nothing up to event"), (f"{kept[:-4]}ffff", "is not what it was")):
+        chain.get_by_label("A digest that was kept").fill(given)
+        chain.get_by_role("button", name="Compare").click()
+        expect(chain.get_by_role("alert")).to_contain_text(told)
 
 
 def test_a_budget_is_set_and_shown(page: Page, server: Server) -> None:

@@ -1,13 +1,11 @@
 """A message to a task that waits: which question it is for, and what it says."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from a2a.types import Message
 from a2a.utils.errors import InvalidParamsError
-from google.protobuf.json_format import MessageToDict
 
-from mosaic.a2a.skills import said
+from mosaic.a2a.parts import data_of, said
 from mosaic.core.values import JsonObject
 
 __all__ = ["decision_of", "wanted"]
@@ -21,7 +19,7 @@ def wanted(message: Message, waiting: Sequence[str]) -> str:
     Raises:
         InvalidParamsError: if the task does not wait for it.
     """
-    named = _data(message).get("approval", waiting[0])
+    named = data_of(message).get("approval", waiting[0])
     if named not in waiting:
         raise InvalidParamsError(f"The task does not wait for {str(named)[:100]}.")
     return str(named)
@@ -33,7 +31,7 @@ def decision_of(message: Message, approval: JsonObject) -> JsonObject:
     Raises:
         InvalidParamsError: if it says neither.
     """
-    data, text = _data(message), said(message)
+    data, text = data_of(message), said(message)
     if isinstance(data.get("approve"), bool):
         note = data.get("note") or text
         return {"approve": data["approve"], "note": str(note) if note else None, "answer": data.get("answer")}
@@ -45,11 +43,3 @@ def decision_of(message: Message, approval: JsonObject) -> JsonObject:
     raise InvalidParamsError(
         'It waits for a yes or no: in words, or as a data part {"approve": true} or {"approve": false}.'
     )
-
-
-def _data(message: Message) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for part in message.parts:
-        if part.HasField("data") and isinstance(value := MessageToDict(part.data), dict):
-            found |= value
-    return found

@@ -55,7 +55,7 @@ def card_of(address: str, definitions: Sequence[Definition] = ()) -> AgentCard:
         supported_interfaces=[
             AgentInterface(url=f"{address}{RPC_PATH}", protocol_binding="JSONRPC", protocol_version="1.0")
         ],
-        capabilities=AgentCapabilities(streaming=True, push_notifications=False, extended_agent_card=True),
+        capabilities=AgentCapabilities(streaming=True, push_notifications=True, extended_agent_card=True),
         security_schemes={
             _BEARER: SecurityScheme(
                 http_auth_security_scheme=HTTPAuthSecurityScheme(

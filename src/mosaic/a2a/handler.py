@@ -1,6 +1,7 @@
 """Answers A2A requests, whatever they came by: messages start runs, tasks are runs."""
 
 import asyncio
+import functools
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
@@ -11,8 +12,12 @@ from a2a.server.request_handlers.request_handler import RequestHandler, validate
 from a2a.types import (
     AgentCard,
     CancelTaskRequest,
+    DeleteTaskPushNotificationConfigRequest,
     GetExtendedAgentCardRequest,
+    GetTaskPushNotificationConfigRequest,
     GetTaskRequest,
+    ListTaskPushNotificationConfigsRequest,
+    ListTaskPushNotificationConfigsResponse,
     ListTasksRequest,
     ListTasksResponse,
     Message,
@@ -22,12 +27,12 @@ from a2a.types import (
     SubscribeToTaskRequest,
     Task,
     TaskArtifactUpdateEvent,
+    TaskPushNotificationConfig,
     TaskState,
     TaskStatusUpdateEvent,
 )
 from a2a.utils.errors import (
     InvalidParamsError,
-    PushNotificationNotSupportedError,
     TaskNotCancelableError,
     TaskNotFoundError,
     UnsupportedOperationError,
@@ -36,10 +41,12 @@ from google.protobuf.json_format import MessageToDict
 
 from mosaic.a2a.answers import decision_of, wanted
 from mosaic.a2a.conversations import Conversations
-from mosaic.a2a.skills import chosen, inputs_of
+from mosaic.a2a.push import PushConfigs
+from mosaic.a2a.skills import Choose, chosen, inputs_of
 from mosaic.a2a.tasks import ENDED, context_of, state_of, status_of, task_of
 from mosaic.app.operations import Operations
 from mosaic.app.outside import Outside
+from mosaic.app.task_notices import TaskNotices
 from mosaic.core.context import Context
 from mosaic.core.errors import Conflict, InvalidInput, NotFound
 from mosaic.core.values import JsonObject
@@ -71,9 +78,11 @@ class RunsAsTasks(RequestHandler):
         outside: starts runs, through the tool door like any other call from outside.
         definitions: the workflows, which are the skills.
         conversations: what was said.
+        notices: tells addresses of tasks.
         card: makes the card for those who may know everything.
         skill: which workflow a message is for that names none.
         wait_s: how long a message waits for its task to end; then the answer says that it is at work.
+        choose: finds the workflow that a message is for.
     """
 
     def __init__(
@@ -83,9 +92,11 @@ class RunsAsTasks(RequestHandler):
         definitions: Definitions,
         conversations: Conversations,
         *,
+        notices: TaskNotices,
         card: Any,
         skill: str | None,
         wait_s: float,
+        choose: Choose = chosen,
     ) -> None:
         self._operations = operations
         self._outside = outside
@@ -94,15 +105,17 @@ class RunsAsTasks(RequestHandler):
         self._card = card
         self._skill = skill
         self._wait_s = wait_s
+        self._choose = choose
+        self._push = PushConfigs(notices, functools.partial(self._task, history=0))
+        notices.render(self._push.rendered)
 
     # -- messages -----------------------------------------------------------------------------------------------
 
     @validate_request_params
     async def on_message_send(self, params: SendMessageRequest, context: ServerCallContext) -> Task | Message:
         """Start a task, or answer one that waits; return it once it has ended or waits for somebody."""
-        self._check_configuration(params)
         ctx = _caller(context)
-        begun = await self._begin(ctx, params.message)
+        begun = await self._begin_as_told(ctx, params)
         if isinstance(begun, Message):
             return begun
         if not params.configuration.return_immediately:
@@ -119,9 +132,8 @@ class RunsAsTasks(RequestHandler):
         self, params: SendMessageRequest, context: ServerCallContext
     ) -> AsyncGenerator[Any]:
         """Start a task, or answer one that waits; tell of it until it has ended or waits for somebody."""
-        self._check_configuration(params)
         ctx = _caller(context)
-        begun = await self._begin(ctx, params.message)
+        begun = await self._begin_as_told(ctx, params)
         if isinstance(begun, Message):
             yield begun
             return
@@ -194,16 +206,45 @@ class RunsAsTasks(RequestHandler):
             raise TaskNotCancelableError(error.message) from error
         return await self._task(ctx, params.id, history=None)
 
-    # -- what there is not --------------------------------------------------------------------------------------
+    # -- push notifications -------------------------------------------------------------------------------------
 
-    async def _no_push(self, params: Any, context: ServerCallContext) -> Any:  # noqa: ARG002  # as the protocol calls it
-        """Refuse: the card says that there are no push notifications."""
-        raise PushNotificationNotSupportedError
+    @validate_request_params
+    async def on_create_task_push_notification_config(
+        self, params: TaskPushNotificationConfig, context: ServerCallContext
+    ) -> TaskPushNotificationConfig:
+        """Have an address told of a task; one with the same id takes the other's place."""
+        ctx = _caller(context)
+        await self._run(ctx, params.task_id)
+        return await self._push.add(ctx, params.task_id, params)
 
-    on_create_task_push_notification_config = _no_push
-    on_get_task_push_notification_config = _no_push
-    on_list_task_push_notification_configs = _no_push
-    on_delete_task_push_notification_config = _no_push
+    @validate_request_params
+    async def on_get_task_push_notification_config(
+        self, params: GetTaskPushNotificationConfigRequest, context: ServerCallContext
+    ) -> TaskPushNotificationConfig:
+        """Return which address is told."""
+        ctx = _caller(context)
+        await self._run(ctx, params.task_id)
+        return await self._push.get(ctx, params.task_id, params.id)
+
+    @validate_request_params
+    async def on_list_task_push_notification_configs(
+        self, params: ListTaskPushNotificationConfigsRequest, context: ServerCallContext
+    ) -> ListTaskPushNotificationConfigsResponse:
+        """Return which addresses are told."""
+        ctx = _caller(context)
+        await self._run(ctx, params.task_id)
+        return await self._push.all(ctx, params.task_id)
+
+    @validate_request_params
+    async def on_delete_task_push_notification_config(
+        self, params: DeleteTaskPushNotificationConfigRequest, context: ServerCallContext
+    ) -> None:
+        """Tell an address no more."""
+        ctx = _caller(context)
+        await self._run(ctx, params.task_id)
+        await self._push.drop(ctx, params.task_id, params.id)
+
+    # -- who we are ---------------------------------------------------------------------------------------------
 
     async def on_get_extended_agent_card(
         self,
@@ -216,17 +257,23 @@ class RunsAsTasks(RequestHandler):
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def _check_configuration(params: SendMessageRequest) -> None:
+    async def _begin_as_told(self, ctx: Context, params: SendMessageRequest) -> str | Message:
+        """Begin, as `_begin`, and tell the address that the message brings along."""
+        config = None
         if params.configuration.HasField("task_push_notification_config"):
-            raise PushNotificationNotSupportedError
+            config = params.configuration.task_push_notification_config
+            await self._push.check(config)  # before anything is started for it
+        begun = await self._begin(ctx, params.message)
+        if config is not None and isinstance(begun, str):
+            await self._push.add(ctx, begun, config)
+        return begun
 
     async def _begin(self, ctx: Context, message: Message) -> str | Message:
         """Return the run that a message started or answered; or a message, when a person must allow it first."""
         if message.task_id:
             await self._answer(ctx, message)
             return message.task_id
-        definition = chosen(message, await self._definitions.newest(ctx), self._skill)
+        definition = self._choose(message, await self._definitions.newest(ctx), self._skill)
         inputs = inputs_of(message, definition)
         try:
             result = await self._outside.calls.call(

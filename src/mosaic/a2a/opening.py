@@ -8,7 +8,7 @@ from mosaic.app.build import Application
 from mosaic.core.context import Context
 from mosaic.mcp.opening import open_callers
 
-__all__ = ["open_a2a"]
+__all__ = ["answering", "open_a2a"]
 
 
 def open_a2a(application: Application, *, owner_token: str) -> A2aDoor | None:
@@ -21,11 +21,16 @@ def open_a2a(application: Application, *, owner_token: str) -> A2aDoor | None:
     async def identify(headers: list[tuple[bytes, bytes]]) -> Context:
         return (await callers(headers)).ctx
 
-    return A2aDoor(identify, lambda: _made(application), max_body_bytes=settings.server.max_body_bytes)
+    return A2aDoor(identify, lambda: answering(application), max_body_bytes=settings.server.max_body_bytes)
 
 
-def _made(application: Application) -> Any:
-    """Return the application behind the door. The SDK takes a second to import: with the first request, not before."""
+def answering(application: Application, *, choose: Any = None) -> Any:
+    """Return the ASGI application behind the door. The SDK takes a second to import: with the first request, not before.
+
+    Args:
+        application: the open application.
+        choose: finds the workflow that a message is for, in place of `mosaic.a2a.skills.chosen`.
+    """
     from a2a.server.context import ServerCallContext  # noqa: PLC0415
     from a2a.server.routes import ServerCallContextBuilder, create_agent_card_routes, create_jsonrpc_routes  # noqa: PLC0415
     from starlette.requests import Request  # noqa: PLC0415
@@ -34,6 +39,7 @@ def _made(application: Application) -> Any:
     from mosaic.a2a.card import card_of  # noqa: PLC0415
     from mosaic.a2a.conversations import Conversations  # noqa: PLC0415
     from mosaic.a2a.handler import CALLER, RunsAsTasks  # noqa: PLC0415
+    from mosaic.a2a.skills import chosen  # noqa: PLC0415
 
     section = application.settings.a2a
     address = (section.public_url or application.address or "http://127.0.0.1").rstrip("/")
@@ -52,9 +58,11 @@ def _made(application: Application) -> Any:
         application.outside,
         application.definitions,
         Conversations(application.database, application.journal),
+        notices=application.task_notices,
         card=lambda definitions: card_of(address, definitions),
         skill=section.skill,
         wait_s=section.wait_s,
+        choose=choose or chosen,
     )
     return Router(
         routes=[

@@ -1,41 +1,24 @@
 """Which workflow a message is for, and with which inputs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from a2a.types import Message
-from a2a.utils.errors import ContentTypeNotSupportedError, InvalidParamsError
+from a2a.utils.errors import InvalidParamsError
 from google.protobuf.json_format import MessageToDict
 
+from mosaic.a2a.parts import data_of, said
 from mosaic.core.values import JsonObject
 from mosaic.workflows import Definition
 
-__all__ = ["chosen", "inputs_of", "said"]
+__all__ = ["Choose", "chosen", "inputs_of"]
+
+Choose = Callable[[Message, Sequence[Definition], str | None], Definition]
+"""Finds the workflow that a message is for, see `chosen`."""
 
 _SKILL = "skill"
 _INPUTS = "inputs"
 _MOST_TEXT = 200_000
-
-
-def said(message: Message) -> str:
-    """Return the text of a message."""
-    return "\n".join(part.text for part in message.parts if part.HasField("text")).strip()
-
-
-def _data(message: Message) -> dict[str, Any]:
-    """Return what the data parts of a message say, later ones over earlier ones."""
-    found: dict[str, Any] = {}
-    for part in message.parts:
-        if part.HasField("data"):
-            value = MessageToDict(part.data)
-            if not isinstance(value, dict):
-                raise InvalidParamsError("A data part must be an object.")
-            found |= value
-        elif not part.HasField("text"):
-            raise ContentTypeNotSupportedError(
-                "Only text and data parts are taken: name files by their path or address in one of those."
-            )
-    return found
 
 
 def chosen(message: Message, known: Sequence[Definition], default: str | None) -> Definition:
@@ -49,7 +32,7 @@ def chosen(message: Message, known: Sequence[Definition], default: str | None) -
         ContentTypeNotSupportedError: if it holds more than text and data.
     """
     metadata: Mapping[str, Any] = MessageToDict(message.metadata)
-    name = metadata.get(_SKILL) or _data(message).get(_SKILL) or default
+    name = metadata.get(_SKILL) or data_of(message).get(_SKILL) or default
     by_name = {definition.name: definition for definition in known}
     if name is None and len(by_name) == 1:
         return next(iter(by_name.values()))
@@ -66,7 +49,7 @@ def inputs_of(message: Message, definition: Definition) -> JsonObject:
     Raises:
         InvalidParamsError: if there is text, and no single input for it.
     """
-    data = _data(message)
+    data = data_of(message)
     given = data.get(_INPUTS, {key: value for key, value in data.items() if key != _SKILL})
     if not isinstance(given, dict):
         raise InvalidParamsError("`inputs` in a data part must be an object.")

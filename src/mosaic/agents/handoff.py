@@ -18,6 +18,7 @@ HANDOFF_KINDS = (
     "other",
 )
 
+_MOST_EARLIER = 20
 _TEXTS: JsonObject = {"type": "array", "items": {"type": "string"}, "maxItems": 50}
 
 HANDOFF_SCHEMA: JsonObject = {
@@ -56,6 +57,21 @@ HANDOFF_SCHEMA: JsonObject = {
         "constraints": {"type": "object", "description": "Limits on the next agent's work."},
         "session": {"type": "string", "description": "The run, set by MosAIc."},
         "chain": {**_TEXTS, "description": "The agents so far, oldest first, set by MosAIc."},
+        "earlier": {
+            "type": "array",
+            "maxItems": _MOST_EARLIER,
+            "description": "What was handed over before this, oldest first, set by MosAIc.",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["by", "task", "decisions"],
+                "properties": {
+                    "by": {"type": "string"},
+                    "task": {"type": "string"},
+                    "decisions": {"type": "array", "items": {"type": "string"}},
+                },
+            },
+        },
     },
 }
 
@@ -86,6 +102,7 @@ class HandoffContext:
         constraints: limits on the next agent's work.
         session: the run.
         chain: the agents so far, oldest first; the last one wrote this.
+        earlier: what they had handed over before this: who, the task, the decisions.
     """
 
     task: str
@@ -101,6 +118,7 @@ class HandoffContext:
     constraints: JsonObject = field(default_factory=dict)
     session: str = ""
     chain: tuple[str, ...] = ()
+    earlier: tuple[JsonObject, ...] = ()
 
     def to_json(self) -> JsonObject:
         """Return the context as a JSON object that passes `HANDOFF_SCHEMA`; empty fields are left out."""
@@ -109,6 +127,12 @@ class HandoffContext:
             if value or key in ("task", "next_agent"):
                 shown[key] = list(value) if isinstance(value, tuple) else value
         return shown
+
+    def continued(self) -> list[JsonObject]:
+        """Return what the next context carries of this one and of those before it."""
+        by = self.chain[-1] if self.chain else ""
+        own: JsonObject = {"by": by, "task": self.task, "decisions": list(self.decisions)}
+        return [*self.earlier, own][-_MOST_EARLIER:]
 
     @classmethod
     def from_json(cls, shown: JsonValue) -> "HandoffContext":

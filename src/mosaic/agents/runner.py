@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from mosaic.agents.answers import AnswerContract
+from mosaic.agents.backends.a2a import MODEL_PREFIX, Remote, RemoteJob
 from mosaic.agents.conduct import Repairs
 from mosaic.agents.conversations import ConversationLog, Conversations
 from mosaic.agents.jobs import AgentJob
@@ -21,12 +22,13 @@ from mosaic.core.context import Actor
 from mosaic.core.errors import Cancelled, Fenced, MosaicError, Unsupported
 from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonObject
-from mosaic.engine import EffectCall, Effects, Outcome, Safety
+from mosaic.engine import EffectCall, Effects, Execution, Outcome, Safety
 from mosaic.events import NewEvent
 from mosaic.inference import Inference, split_reference
 from mosaic.providers.ai import Delta, Message
 from mosaic.storage import Write
 from mosaic.tools import ToolDoor, ToolSpec
+from mosaic.tools.a2a import A2aPeers
 
 __all__ = ["AgentRunner", "OnDelta", "Scope"]
 
@@ -50,6 +52,7 @@ class AgentRunner:
 
     Args:
         on_delta: makes answers stream, and is told their pieces.
+        peers: the agents elsewhere that definitions may name.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class AgentRunner:
         conversations: Conversations,
         redactor: Redactor,
         on_delta: OnDelta | None = None,
+        peers: A2aPeers | None = None,
     ) -> None:
         self._inference = inference
         self._door = door
@@ -68,6 +72,7 @@ class AgentRunner:
         self._conversations = conversations
         self._redactor = redactor
         self._on_delta = on_delta
+        self._peers = peers or A2aPeers()
 
     async def run(self, execution: Scope, job: AgentJob) -> AgentOutcome:
         """Run a job at the execution's path until it is done, hands over, or waits for people.
@@ -97,14 +102,37 @@ class AgentRunner:
         log = self._conversations.log(effects.ctx, effects.run_id, effects.path, agent=spec.name)
         registered = self._registry.registration(execution.effects.ctx, spec)
         start = await self._begin(effects, job, machine, log, registered)
-        loop = self._loop(effects, job, offered, start, machine=machine, log=log)
+        work: JobLoop | RemoteJob
+        if spec.a2a is not None:
+            work = self._remote(execution, effects, job, start, machine=machine, log=log)
+        else:
+            work = self._loop(effects, job, offered, start, machine=machine, log=log)
         try:
-            return await self._drive(loop)
+            return await (work.run() if isinstance(work, RemoteJob) else self._drive(work))
         except (Cancelled, Fenced):
             raise
         except MosaicError as error:
-            await loop.fail(error)
+            await work.fail(error)
             raise
+
+    def _remote(
+        self,
+        execution: Scope,
+        effects: Effects,
+        job: AgentJob,
+        start: JsonObject,
+        *,
+        machine: TurnMachine,
+        log: ConversationLog,
+    ) -> RemoteJob:
+        remote = Remote(
+            self._peers,
+            self._door,
+            self._redactor,
+            execution.cancelled if isinstance(execution, Execution) else None,
+        )
+        marks = Marks(str(start["marks"]))
+        return RemoteJob(job, effects=effects, remote=remote, machine=machine, log=log, marks=marks)
 
     async def _begin(
         self, effects: Effects, job: AgentJob, machine: TurnMachine, log: ConversationLog, registered: Write
@@ -112,7 +140,10 @@ class AgentRunner:
         """Choose the model, draw the marks, register the agent: one commit, made once."""
         # Before the effect: that no model can be used now must not be recorded for ever.
         known = await effects.was_recorded("begin")
-        model = "" if known else await self._inference.resolve(job.model_candidates)
+        if job.spec.a2a is not None:
+            model = f"{MODEL_PREFIX}{job.spec.a2a}"
+        else:
+            model = "" if known else await self._inference.resolve(job.model_candidates)
         machine.move(Trigger.SPAWN, Trigger.INVOKE)
         moves = tuple(NewEvent("agent.turn", move.to_json()) for move in machine.take_unwritten())
 

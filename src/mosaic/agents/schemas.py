@@ -69,6 +69,8 @@ class AgentSpec:
         policies: decisions (allow, ask, deny) by risk class, effect or tool, as the layer below the workflow's.
         acp: the coding agent to drive instead of a model loop, for example ``claude``.
         isolation: how such an agent is confined.
+        a2a: the agent of another installation that does the work: a name of the settings, or its address.
+        skill: which of that agent's skills is meant.
         id: ``DOMAIN-ROLE-NAME``.
         version: of the definition.
         expertise: fields it knows; shown to it and to other agents.
@@ -101,6 +103,8 @@ class AgentSpec:
     policies: dict[str, str] = field(default_factory=dict)
     acp: str | None = None
     isolation: JsonObject = field(default_factory=dict)
+    a2a: str | None = None
+    skill: str | None = None
     id: str | None = None
     version: str | None = None
     expertise: tuple[str, ...] = ()
@@ -111,8 +115,10 @@ class AgentSpec:
     keywords: tuple[str, ...] = ()
 
     @property
-    def kind(self) -> Literal["model", "acp"]:
-        """What carries the agent: a model in our loop, or a coding agent that speaks the Agent Client Protocol."""
+    def kind(self) -> Literal["model", "acp", "a2a"]:
+        """What carries the agent: a model in our loop, a coding agent (ACP), or another installation (A2A)."""
+        if self.a2a is not None:
+            return "a2a"
         return "model" if self.acp is None else "acp"
 
     def select_tools(self, names: Iterable[str]) -> ToolSelection:

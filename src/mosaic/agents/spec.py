@@ -19,12 +19,14 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,47}")
 _MODEL = re.compile(r"[a-z][a-z0-9_-]*:\S+|default|" + "|".join(DEFAULT_PROVIDERS))
 _ID = re.compile(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+){2,}")
 _CAPABILITY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
+_A2A = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,47}|https?://[^\s@?#]{1,500}")
+_SKILL = re.compile(r"[^\s\x00-\x1f]{1,200}")
 _TOOL = re.compile(r"[A-Za-z0-9_.*?\[\]:/-]{1,128}")
 
 AGENT_KEYS = (
     "name", "id", "version", "description", "model", "instructions", "tools", "output", "handoffs", "max_turns",
     "repairs", "capacity", "pool", "temperature", "max_output_tokens", "context_tokens", "capabilities", "policies",
-    "acp", "isolation", "expertise", "working_style", "interaction", "affinities",
+    "acp", "isolation", "a2a", "skill", "expertise", "working_style", "interaction", "affinities",
 )  # fmt: skip
 
 
@@ -166,6 +168,10 @@ class _AgentParser(Fields):
             policies=self._policies(),
             acp=self.text("acp", pattern=_NAME),
             isolation=self.mapping("isolation"),
+            a2a=self.text(
+                "a2a", pattern=_A2A, expected="a name of the settings, or an http(s) address without ? and @"
+            ),
+            skill=self.text("skill", pattern=_SKILL, expected="a word of at most 200 characters"),
             id=self.text("id", pattern=_ID, expected="DOMAIN-ROLE-NAME, for example CORE-CODER-ADA"),
             version=self._version(),
             expertise=self.texts("expertise", self.value),
@@ -292,6 +298,19 @@ class _AgentParser(Fields):
             self.complain("An agent is either a model (model) or a coding agent (acp), not both.", "acp")
         if spec.acp is None and spec.isolation:
             self.complain("isolation is for coding agents (acp).", "isolation")
+        self._elsewhere(spec)
+
+    def _elsewhere(self, spec: AgentSpec) -> None:
+        """Refuse what an agent elsewhere would never get to see."""
+        if spec.a2a is None:
+            if spec.skill is not None:
+                self.complain("skill is for agents elsewhere (a2a).", "skill")
+            return
+        if spec.acp is not None or spec.model or spec.models_by_task:
+            self.complain("An agent elsewhere (a2a) has its own model: leave out model and acp.", "a2a")
+        for key, given in (("tools", spec.tools), ("handoffs", spec.handoffs)):
+            if given:
+                self.complain(f"An agent elsewhere (a2a) cannot use {key} of ours.", key)
 
 
 def _foreign_reference(value: JsonValue) -> str | None:

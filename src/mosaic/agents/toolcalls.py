@@ -35,7 +35,7 @@ __all__ = ["HANDOFF_PREFIX", "JobTools", "offered_tools"]
 
 HANDOFF_PREFIX = "handoff_to_"
 _WHY_LIMIT = 1000
-_OURS_TO_SET = ("next_agent", "session", "chain")
+_OURS_TO_SET = ("next_agent", "session", "chain", "earlier")
 _ORDERED_RISKS = frozenset((RiskClass.DESTRUCTIVE, RiskClass.FINANCIAL))
 _ORDERED_EFFECTS = frozenset((ToolEffect.WRITE, ToolEffect.EXEC, ToolEffect.DESTRUCTIVE))
 
@@ -184,7 +184,9 @@ class JobTools:
         chain = [*(before.chain if before else ()), self._job.spec.name]
         ours: JsonObject = {"next_agent": target, "session": self._effects.run_id, "chain": chain[-50:]}
         try:
-            self.handoff = HandoffContext.from_json({**call.arguments, **ours})
+            self.handoff = _accumulated(
+                {**call.arguments, **ours, "earlier": []}, before.continued() if before else []
+            )
         except InvalidInput as error:
             lines = [str(problem) for problem in error.problems]
             return self._refuse(index, call, "\n".join([error.message, *lines]))
@@ -266,3 +268,17 @@ def offered_tools(job: AgentJob) -> dict[str, ToolSpec]:
             missing=list(selection.missing),
         )
     return {name: existing[name] for name in selection.chosen}
+
+
+def _accumulated(own: JsonObject, earlier: list[JsonObject]) -> HandoffContext:
+    """Return a context with as much of what was handed over before as there is room for, the newest first to stay.
+
+    Raises:
+        InvalidInput: if the context is not acceptable even alone.
+    """
+    alone = HandoffContext.from_json(own)
+    while earlier:
+        with suppress(InvalidInput):
+            return HandoffContext.from_json({**alone.to_json(), "earlier": earlier})
+        earlier = earlier[1:]
+    return alone

@@ -13,17 +13,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mosaic.api.problems import plain_problem, problem_response
 from mosaic.app.build import Application
+from mosaic.app.control_plane import ControlPlane
 from mosaic.app.owner import TOKEN_VARIABLE, check_token
 from mosaic.app.sessions import Sessions
 from mosaic.core.context import Actor, Context
 from mosaic.core.errors import PermissionDenied, Unauthenticated
 
-__all__ = ["App", "Caller", "Gate", "bearer"]
+__all__ = ["LOOPBACK_NAMES", "App", "Caller", "Gate", "bearer"]
 
-_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+"""Names by which only this machine is reached."""
+
 _OPEN = frozenset({"/api/v1/openapi.json"})
-# A signed answer needs no token: its signature says who sent it, and the route looks at nothing before that.
-_SIGNED = re.compile(r"/api/v1/approvals/[^/]+/webhook")
+# A signed message needs no token: its signature says who sent it, and the route looks at nothing before that.
+_SIGNED = re.compile(r"/api/v1/(approvals/[^/]+/webhook|hooks/[^/]+)")
+# What a token of the control plane is good for.
+_PLANE = re.compile(r"/api/v1/(workflow/.+|feedback)")
 _PROTECTED = "/api/"
 _SESSION = "/api/v1/session"
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -47,6 +52,7 @@ class Gate:
         sessions: of browsers.
         allowed: host names besides those of loopback.
         max_body_bytes: the largest body.
+        sockets: what answers WebSockets, and looks for itself who may come in.
     """
 
     def __init__(
@@ -58,30 +64,52 @@ class Gate:
         sessions: Sessions,
         allowed: tuple[str, ...],
         max_body_bytes: int,
+        sockets: ASGIApp | None = None,
     ) -> None:
         settings = application.settings
         self._app = app
         self._caller = Context(settings.tenant, settings.project, Actor("user", "owner"))
         self._token = owner_token
         self._sessions = sessions
-        self._allowed = _LOOPBACK_NAMES | {name.lower() for name in allowed}
+        self._allowed = LOOPBACK_NAMES | {name.lower() for name in allowed}
         self._max_body_bytes = max_body_bytes
+        self._sockets = sockets
+        self._plane = ControlPlane(settings, application.event_webhooks.environ)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await (self._sockets or self._app)(scope, receive, send)
             return
-        refused = self._refusal(scope)
+        try:
+            caller = self._plane_caller(scope)
+            refused = self._refusal(scope, known=caller is not None)
+        except Unauthenticated as error:
+            refused = problem_response(str(scope["path"]), error)
         if refused is not None:
             await refused(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        state["caller"] = self._caller
+        state["caller"] = caller or self._caller
         state["signed_in"] = self._is_owner(Headers(scope=scope)) or self._has_session(Headers(scope=scope))
         await self._app(scope, self._bounded(receive), send)
 
-    def _refusal(self, scope: Scope) -> Response | None:
+    def _plane_caller(self, scope: Scope) -> Context | None:
+        """Return whom a token of the control plane stands for; None where there is none, or none is wanted.
+
+        Raises:
+            Unauthenticated: if it is not good.
+        """
+        if not self._plane.trusted or _PLANE.fullmatch(str(scope["path"])) is None:
+            return None
+        headers = Headers(scope=scope)
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        # A token of ours has no dots: whatever has two is meant as the other kind.
+        if scheme.lower() != "bearer" or token.count(".") != 2 or self._is_owner(headers):
+            return None
+        return self._plane.caller(token.strip())
+
+    def _refusal(self, scope: Scope, *, known: bool) -> Response | None:
         path, headers = str(scope["path"]), Headers(scope=scope)
         host = headers.get("host", "").lower()
         name = host if host.endswith("]") else host.rpartition(":")[0] or host
@@ -95,7 +123,7 @@ class Gate:
         if "\0" in path or b"\0" in unquote_to_bytes(scope.get("query_string", b"")):
             return plain_problem(path, 400, "The address holds a zero byte.")
         is_open = path in _OPEN or (scope["method"] == "POST" and _SIGNED.fullmatch(path) is not None)
-        if path.startswith(_PROTECTED) and not is_open and not self._is_owner(headers):
+        if path.startswith(_PROTECTED) and not (is_open or known or self._is_owner(headers)):
             refused = self._without_token(str(scope["method"]), path, headers)
             if refused is not None:
                 return refused

@@ -1,35 +1,78 @@
 """The ASGI application of the API."""
 
 from fastapi import APIRouter, Depends, FastAPI
+from starlette.routing import Route
 
 from mosaic import __version__
 from mosaic.api import openapi, problems
-from mosaic.api.access import Gate, bearer
+from mosaic.api.access import LOOPBACK_NAMES, Gate, bearer
 from mosaic.api.board import BoardFiles
+from mosaic.api.feed import Feeds
+from mosaic.api.graphql.door import GraphQLDoor
+from mosaic.api.live import Streams
+from mosaic.api.live_socket.entrance import GRAPHQL, Sockets
+from mosaic.api.live_socket.tickets import Tickets
 from mosaic.api.rest import (
     approvals,
     audit,
     budgets,
+    bulk,
     cache,
+    comments,
     cost,
+    event_webhooks,
     events,
     examples,
+    hooks,
     keys,
+    mission,
     plans,
     policy,
+    projects,
     providers,
     routes,
     runs,
+    screens,
     session,
     system,
     tools,
     webhooks,
+    workflows,
 )
 from mosaic.app.build import Application
+from mosaic.app.comment_operations import CommentOperations
 from mosaic.app.sessions import Sessions
 from mosaic.app.web_build import Board
+from mosaic.storage import IdempotencyKeys
 
 __all__ = ["create_asgi"]
+
+# In the order in which they are asked: bulk first, since its addresses look like those of single things.
+_ROOMS = (
+    bulk,
+    events,
+    runs,
+    approvals,
+    system,
+    keys,
+    budgets,
+    cost,
+    providers,
+    routes,
+    cache,
+    tools,
+    policy,
+    session,
+    audit,
+    examples,
+    plans,
+    projects,
+    workflows,
+    comments,
+    screens,
+    event_webhooks,
+    mission,
+)
 
 
 def create_asgi(
@@ -60,30 +103,27 @@ def create_asgi(
     )
     app.state.application = application
     app.state.sessions = sessions
+    app.state.comments = CommentOperations(application)
+    app.state.tickets = Tickets()
+    feeds = Feeds(application.journal)
+    app.state.streams = Streams(feeds, application.stopping)
+    app.state.idempotency = IdempotencyKeys(application.database)
     problems.install(app)
     openapi.install(app)
-    v1 = APIRouter(prefix="/api/v1", dependencies=[Depends(bearer)])
-    v1.include_router(events.router)
-    v1.include_router(runs.router)
-    v1.include_router(approvals.router)
-    v1.include_router(system.router)
-    v1.include_router(keys.router)
-    v1.include_router(budgets.router)
-    v1.include_router(cost.router)
-    v1.include_router(providers.router)
-    v1.include_router(routes.router)
-    v1.include_router(cache.router)
-    v1.include_router(tools.router)
-    v1.include_router(policy.router)
-    v1.include_router(session.router)
-    v1.include_router(audit.router)
-    v1.include_router(examples.router)
-    v1.include_router(plans.router)
-    app.include_router(v1)
-    app.include_router(system.public)
-    app.include_router(webhooks.router)  # signed messages: no token
-
+    _include(app)
+    graphql = GraphQLDoor(application, comments=app.state.comments, feeds=feeds)
+    app.router.routes.append(Route(GRAPHQL, graphql, include_in_schema=False))
     server = application.settings.server
+    sockets = Sockets(
+        application,
+        owner_token=owner_token,
+        sessions=sessions,
+        feeds=feeds,
+        comments=app.state.comments,
+        tickets=app.state.tickets,
+        allowed=(*LOOPBACK_NAMES, *server.allowed_hosts, server.host),
+        graphql=graphql,
+    )
     return Gate(
         BoardFiles(app, board),
         application,
@@ -91,4 +131,16 @@ def create_asgi(
         sessions=sessions,
         allowed=(*server.allowed_hosts, server.host),
         max_body_bytes=server.max_body_bytes,
+        sockets=sockets,
     )
+
+
+def _include(app: FastAPI) -> None:
+    """Add every route of REST."""
+    v1 = APIRouter(prefix="/api/v1", dependencies=[Depends(bearer)])
+    for room in _ROOMS:
+        v1.include_router(room.router)
+    app.include_router(v1)
+    app.include_router(system.public)
+    app.include_router(webhooks.router)  # signed messages: no token
+    app.include_router(hooks.router)

@@ -16,7 +16,7 @@ __all__ = ["BoardFiles"]
 
 # The first parts of the addresses that the board's router knows.
 _SCREENS = frozenset(
-    {"", "board", "runs", "inbox", "agents", "cost", "settings", "sign-in", "report", "plans"}
+    {"", "board", "runs", "inbox", "agents", "cost", "settings", "sign-in", "report", "plans", "workflows"}
 )
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>MosAIc</title>{refresh}
 <meta name="viewport" content="width=device-width">

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from mosaic.api.schemas import Body, Document
+from mosaic.api.schemas import Body, Document, Moment
 
 __all__ = [
     "BillPage",
@@ -62,7 +62,7 @@ class CreateKey(Body):
     scopes: list[Literal["chat", "embed", "count_tokens", "models", "tools"]] = Field(
         [], description="empty admits all"
     )
-    expires_at: datetime | None = None
+    expires_at: Moment | None = None
     limits: Limits = Limits()
     budget: KeyBudget | None = None
 
@@ -99,7 +99,7 @@ class SetPrice(Body):
     cached_input_usd_per_mtok: float | None = Field(None, ge=0, le=1_000_000, allow_inf_nan=False)
     cache_write_usd_per_mtok: float | None = Field(None, ge=0, le=1_000_000, allow_inf_nan=False)
     source: str = Field(min_length=1, max_length=300, description="where the price stands")
-    valid_from: datetime | None = None
+    valid_from: Moment | None = None
 
 
 class SavingsFigures(Body):
@@ -170,12 +170,14 @@ class KeyPage(Document):
     """Keys, newest first."""
 
     items: list[KeyDocument]
+    next_cursor: str | None = Field(None, description="continues the page; null at the end")
 
 
 class BudgetPage(Document):
     """Budgets in the order in which they were set."""
 
     items: list[BudgetDocument]
+    next_cursor: str | None = Field(None, description="continues the page; null at the end")
 
 
 class LeaseDocument(Document):
@@ -195,11 +197,13 @@ class LeasePage(Document):
     """Leases of processes that are gone."""
 
     items: list[LeaseDocument]
+    next_cursor: str | None = Field(None, description="continues the page; null at the end")
 
 
-class Reconciled(LeasePage):
+class Reconciled(Document):
     """Leases that were ended."""
 
+    items: list[LeaseDocument]
     as_spent: bool
 
 
@@ -216,6 +220,7 @@ class UsagePage(Document):
     by: list[str]
     items: list[dict[str, Any]]
     total: dict[str, Any]
+    next_cursor: str | None = Field(None, description="continues the page; null at the end")
 
 
 class ForecastDocument(Document):
@@ -263,3 +268,4 @@ class PricePage(Document):
     items: list[PriceDocument]
     models: list[dict[str, Any]]
     list: str
+    next_cursor: str | None = Field(None, description="continues the page; null at the end")

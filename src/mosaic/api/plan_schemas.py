@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, create_model
 
+from mosaic.api.conditions import versions_of
 from mosaic.api.schemas import Body, Document, Options, RunDocument
 from mosaic.planning.operations import MOST_OPERATIONS, Operation, PlanFields
 
@@ -26,6 +27,7 @@ __all__ = [
     "RunItem",
     "UndoChange",
     "UpdatePlanFields",
+    "plan_version",
 ]
 
 ItemKind = Literal["epic", "feature", "story", "task", "subtask", "atomic"]
@@ -385,3 +387,17 @@ class ItemRun(Document):
 
     run: RunDocument
     item: ItemDocument
+
+
+def plan_version(if_match: str | None) -> int | None:
+    """Return the version that an If-Match header names; None when any will do.
+
+    Raises:
+        InvalidInput: if it holds no tags.
+    """
+    versions = versions_of(if_match)
+    if versions is None:
+        return None
+    numbers = [int(one) for one in versions if one.isascii() and one.isdigit() and len(one) <= 18]
+    # Nothing has the version 0, so that a tag of something else refuses the change. Of several the newest can hold.
+    return max(numbers, default=0)

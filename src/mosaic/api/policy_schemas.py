@@ -190,6 +190,7 @@ class PolicyRulesPage(Document):
     version: str | None
     items: list[RuleDocument]
     standing: list[StandingRuleDocument]
+    next_cursor: str | None = Field(None, description="continues the page; null at the end")
 
 
 class PolicyVersionDocument(Document):
@@ -212,3 +213,4 @@ class PolicyVersionPage(Document):
 
     current: str | None
     items: list[PolicyVersionDocument]
+    next_cursor: str | None = Field(None, description="continues the page; null at the end")

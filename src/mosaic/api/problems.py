@@ -10,10 +10,10 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
-from mosaic.core.errors import InvalidInput, LimitExceeded, MosaicError, Problem
+from mosaic.core.errors import Conflict, InvalidInput, LimitExceeded, MosaicError, Problem
 from mosaic.observability import get_logger
 
-__all__ = ["MEDIA_TYPE", "ProblemDocument", "install", "plain_problem", "problem_response"]
+__all__ = ["MEDIA_TYPE", "ProblemDocument", "install", "plain_problem", "problem_response", "title_of"]
 
 MEDIA_TYPE = "application/problem+json"
 _log = get_logger(__name__)
@@ -51,7 +51,7 @@ def problem_response(path: str, error: MosaicError) -> JSONResponse:
     status = error.http_status
     shown = error.to_json()
     headers: dict[str, str] = {}
-    if isinstance(error, LimitExceeded) and error.data.get("retry_after_s") is not None:
+    if isinstance(error, LimitExceeded | Conflict) and error.data.get("retry_after_s") is not None:
         headers["Retry-After"] = str(max(1, round(float(error.data["retry_after_s"]))))
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
@@ -70,7 +70,7 @@ def plain_problem(
 def _response(path: str, status: int, detail: str, *, headers: dict[str, str], **more: Any) -> JSONResponse:
     body = {
         "type": f"urn:mosaic:problem:{more['code']}",
-        "title": _title(status),
+        "title": title_of(status),
         "status": status,
         "detail": detail,
         "instance": path,
@@ -79,7 +79,8 @@ def _response(path: str, status: int, detail: str, *, headers: dict[str, str], *
     return JSONResponse(body, status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
 
-def _title(status: int) -> str:
+def title_of(status: int) -> str:
+    """Return the phrase of a status."""
     # 499 is what servers log for a client that went away; it has no phrase in the standard.
     return _TITLES.get(status) or HTTPStatus(status).phrase
 
@@ -87,13 +88,10 @@ def _title(status: int) -> str:
 def _methods(request: Request) -> list[str]:
     """Return every method of the path as the contract lists them; the route that refused knows only its own."""
     paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
-    found = {
-        method.upper()
-        for template, operations in paths.items()
-        if compile_path(template)[0].match(request.url.path)
-        for method in operations
-    }
-    return sorted(found)
+    path = request.url.path
+    # An address that stands in the contract as it is, such as /plans/export, is not one of /plans/{plan_id}.
+    fitting = [path] if path in paths else [one for one in paths if compile_path(one)[0].match(path)]
+    return sorted({method.upper() for template in fitting for method in paths[template]})
 
 
 def install(app: FastAPI) -> None:

@@ -95,6 +95,7 @@ class ProviderPage(Document):
     """The providers."""
 
     items: list[ProviderRow]
+    next_cursor: str | None = Field(None, description="continues the page; null at the end")
 
 
 class ProviderDocument(ProviderRow):
@@ -138,6 +139,7 @@ class ModelPage(Document):
 
     items: list[ModelDocument]
     unanswered: list[str] = Field(description="providers that were asked for their models and did not answer")
+    next_cursor: str | None = Field(None, description="continues the page; null at the end")
 
 
 class RouteDocument(Document):
@@ -171,6 +173,7 @@ class RoutePage(Document):
     items: list[RouteDocument]
     rules: list[RuleDocument]
     default: dict[str, Any]
+    next_cursor: str | None = Field(None, description="continues the page; null at the end")
 
 
 class ExplainRoute(Body):

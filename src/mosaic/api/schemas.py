@@ -6,8 +6,8 @@ Answers are what `Operations` returns, sent as they are; a test holds them to th
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Header, Path, Query
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 __all__ = [
     "After",
@@ -17,13 +17,17 @@ __all__ = [
     "ApprovalPreview",
     "ApprovalStatusName",
     "Approve",
+    "ArtifactDocument",
     "ArtifactPage",
+    "Availability",
     "DeadLetterPage",
     "EventPage",
     "Fork",
     "Health",
     "Id",
+    "IfMatch",
     "Limit",
+    "Moment",
     "Preview",
     "Reject",
     "Requeued",
@@ -33,6 +37,8 @@ __all__ = [
     "SignalSent",
     "SignedAnswerTaken",
     "StartRun",
+    "StepPage",
+    "StepStatusName",
     "SystemDocument",
     "Validate",
     "Validation",
@@ -42,14 +48,31 @@ __all__ = [
 Id = Annotated[str, Path(min_length=1, max_length=500)]
 Limit = Annotated[int, Query(ge=1, le=500)]
 After = Annotated[int, Query(ge=0, le=2**63 - 1, description="the journal sequence to go on after")]
+IfMatch = Annotated[
+    str | None,
+    Header(description="the ETag that was read before; 412 when it has changed since", max_length=1_000),
+]
 RunStatusName = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
+Availability = Literal["online", "busy", "offline", "error"]
+StepStatusName = Literal["running", "completed", "failed", "skipped", "cancelled"]
 ApprovalStatusName = Literal["pending", "approved", "rejected", "expired"]
 
 
-class Body(BaseModel):
-    """A request body; unknown fields are refused."""
+def _moment(value: Any) -> Any:
+    """Return the time that a text names; a bare number is none, though pydantic would take it for seconds."""
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise ValueError("must be a time such as 2026-11-28T12:00:00Z") from None
 
-    model_config = ConfigDict(extra="forbid")
+
+Moment = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=datetime)]
+
+
+class Body(BaseModel):
+    """A request body; unknown fields are refused, and so is a value that is only like the right one, as "1" for 1."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Options(Body):
@@ -92,7 +115,7 @@ class Fork(Body):
 class Preview(Body):
     """A yes that is looked at before it is given."""
 
-    model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
+    model_config = ConfigDict(serialize_by_alias=True)
 
     arguments: dict[str, Any] | None = Field(None, description="run the tool with these arguments instead")
     changes: dict[str, Any] | None = Field(
@@ -202,6 +225,7 @@ class EventPage(Document):
 
     items: list[EventDocument]
     after: int
+    next_cursor: str | None = Field(None, description="continues the page; null at the end")
 
 
 class VoteDocument(Document):
@@ -298,6 +322,32 @@ class SignedAnswerTaken(Document):
     quorum: int
 
 
+class StepDocument(Document):
+    """A step of a run, as its newest try went."""
+
+    path: str = Field(description="unique in the run", examples=["build[2]/code"])
+    name: str
+    step: str | None = Field(description="its path in the definition", examples=["build/code"])
+    kind: str | None = Field(examples=["agent"])
+    agent: str | None
+    status: StepStatusName
+    tries: int = Field(description="how often it began; 0 when it was skipped")
+    started_at: datetime | None
+    finished_at: datetime | None
+    duration_ms: float | None
+    output: Any = Field(description="a long one is cut and says so")
+    error: dict[str, Any] | None
+    reason: str | None = Field(description="why it was skipped, cancelled or tried again")
+
+
+class StepPage(Document):
+    """Steps of a run, in the order in which they began."""
+
+    items: list[StepDocument]
+    truncated: bool = Field(description="the run has more steps than are shown")
+    next_cursor: str | None
+
+
 class ArtifactDocument(Document):
     """Something a run kept."""
 
@@ -314,6 +364,7 @@ class ArtifactPage(Document):
     """What a run kept, oldest first."""
 
     items: list[ArtifactDocument]
+    next_cursor: str | None = Field(None, description="continues the page; null at the end")
 
 
 class AgentDocument(Document):
@@ -324,7 +375,7 @@ class AgentDocument(Document):
     description: str
     kind: str
     capabilities: list[str]
-    availability: Literal["online", "busy", "offline", "error"]
+    availability: Availability
     detail: str | None
     active: int
     capacity: int
@@ -353,6 +404,7 @@ class AgentPage(Document):
 
     items: list[AgentDocument]
     metrics: AgentFigures
+    next_cursor: str | None = Field(None, description="continues the page; null at the end")
 
 
 class DeadLetterDocument(Document):
@@ -378,6 +430,7 @@ class DeadLetterPage(Document):
     """Work that was given up, oldest first."""
 
     items: list[DeadLetterDocument]
+    next_cursor: str | None = Field(None, description="continues the page; null at the end")
 
 
 class Requeued(Document):

@@ -89,6 +89,7 @@ class ServerPage(Document):
     """Registered servers."""
 
     items: list[ServerWithStates]
+    next_cursor: str | None = Field(None, description="continues the page; null at the end")
 
 
 class ToolRow(Document):
@@ -116,6 +117,7 @@ class ToolPage(Document):
 
     items: list[ToolRow]
     unreachable: dict[str, Any]
+    next_cursor: str | None = Field(None, description="continues the page; null at the end")
 
 
 class PinDocument(Document):

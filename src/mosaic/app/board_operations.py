@@ -1,27 +1,29 @@
 """What the board asks for besides what every client does: where the journal ends, the audit trail, the examples."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+from mosaic.app.board_workflows import EXAMPLES
 from mosaic.app.build import Application
 from mosaic.app.first_run import example_folder
 from mosaic.app.requests import INSTALLED_TOOLS, run_request
 from mosaic.core.context import Context
 from mosaic.core.errors import NotFound
-from mosaic.core.values import JsonObject
+from mosaic.core.values import JsonObject, canonical_json
 from mosaic.workflows import load
 
-__all__ = ["audit_lines", "audit_page", "examples", "journal_head", "start_example"]
+__all__ = ["audit_digest", "audit_lines", "audit_page", "examples", "journal_head", "start_example"]
 
 _WINDOW = 500
-_MOST_WINDOWS = 40
-_EXAMPLES = ("hello-team", "fix-failing-test")
+_MOST_LOOKED_AT = 20_000
 # What somebody answerable did or allowed, or was refused.
 _AUDITED = (
     "run.created", "run.cancel", "run.reopened", "approval.", "key.", "budget.", "price.", "policy.", "tool.denied",
-    "tool.rejected", "tool.registered", "audit.", "provider.", "route.", "plan.",
+    "tool.rejected", "tool.registered", "audit.", "provider.", "route.", "plan.", "webhook.", "hook.",
+    "feedback.", "comment.",
 )  # fmt: skip
 
 
@@ -44,24 +46,12 @@ async def audit_page(
         actor: only what this one did.
     """
     end = await app.journal.head(ctx) + 1 if before is None else before
-    items: list[JsonObject] = []
-    for _ in range(_MOST_WINDOWS):
-        if end <= 1:
-            break
-        start = max(0, end - 1 - _WINDOW)
-        events = await app.journal.read(ctx, after=start, limit=end - 1 - start)
-        for event in reversed(events):
-            if len(items) == limit:
-                break
-            end = event.seq
-            shown = event.to_json()
-            if _audited(shown, types, actor):
-                items.append(shown)
-        else:
-            end = start + 1
-        if len(items) == limit:
-            break
-    return {"items": items, "next_before": end if end > 1 else None}
+    start = max(0, end - 1 - _MOST_LOOKED_AT)
+    events = await app.journal.read_back(
+        ctx, before=end, after=start, beginnings=tuple(types) or _AUDITED, actor=actor, limit=limit
+    )
+    end = events[-1].seq if len(events) == limit else start + 1
+    return {"items": [event.to_json() for event in events], "next_before": end if end > 1 else None}
 
 
 async def audit_lines(app: Application, ctx: Context, *, types: Sequence[str]) -> AsyncIterator[bytes]:
@@ -75,6 +65,29 @@ async def audit_lines(app: Application, ctx: Context, *, types: Sequence[str]) -
         after = events[-1].seq
 
 
+async def audit_digest(app: Application, ctx: Context, *, through: int | None) -> JsonObject:
+    """Return a digest over the audit trail up to an event: whoever kept it can tell later whether anything was changed.
+
+    Each event's digest is the SHA-256 of the one before it and the event as canonical JSON, so that a changed, removed
+    or added event changes every digest after it.
+
+    Args:
+        app: the installation.
+        ctx: whose journal.
+        through: the sequence number of the last event that counts; None means the newest.
+    """
+    last = await app.journal.head(ctx) if through is None else through
+    digest, count, after = hashlib.sha256().digest(), 0, 0
+    while after < last and (events := await app.journal.read(ctx, after=after, limit=_WINDOW)):
+        for event in events:
+            shown = event.to_json()
+            if event.seq <= last and _audited(shown, (), None):
+                digest = hashlib.sha256(digest + canonical_json(shown)).digest()
+                count += 1
+        after = events[-1].seq
+    return {"through": last, "events": count, "digest": f"sha256:{digest.hex()}"}
+
+
 def _audited(event: JsonObject, types: Sequence[str], actor: str | None) -> bool:
     return str(event["type"]).startswith(tuple(types) or _AUDITED) and actor in (None, event["actor"])
 
@@ -86,7 +99,7 @@ async def examples(_: Application, __: Context) -> JsonObject:
 
 def _examples() -> list[JsonObject]:
     found = []
-    for name in _EXAMPLES:
+    for name in EXAMPLES:
         folder = example_folder(name)
         if folder is not None:
             definition = load(folder / "workflow.yaml", tools=INSTALLED_TOOLS)
@@ -106,7 +119,7 @@ async def start_example(app: Application, ctx: Context, name: str, inputs: JsonO
     Raises:
         NotFound: when no example has that name.
     """
-    folder: Path | None = example_folder(name) if name in _EXAMPLES else None
+    folder: Path | None = example_folder(name) if name in EXAMPLES else None
     if folder is None:
         raise NotFound(f"There is no example {name!r}.", hint="GET /api/v1/examples lists them.")
     request = await asyncio.to_thread(run_request, folder, inputs=inputs, options={})

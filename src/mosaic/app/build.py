@@ -12,8 +12,11 @@ from mosaic import __version__
 from mosaic.agents import AgentRegistry, AgentRunner, Conversations
 from mosaic.app.cache_operations import CacheOperations
 from mosaic.app.catalogue import ToolCatalogue
+from mosaic.app.component_metrics import ComponentMetrics
 from mosaic.app.door import Door
 from mosaic.app.door_operations import DoorOperations
+from mosaic.app.event_webhooks import EventWebhooks
+from mosaic.app.inside import InsideDoors
 from mosaic.app.operations import Operations, Rooms
 from mosaic.app.outside import Outside
 from mosaic.app.parts import (
@@ -31,6 +34,7 @@ from mosaic.app.provider_operations import ProviderOperations
 from mosaic.app.provider_tools import ProviderTools
 from mosaic.app.run_tools import RunTools
 from mosaic.app.settings import Settings, load_settings
+from mosaic.app.task_notices import NOTICE_HANDLER, TaskNotices
 from mosaic.app.tool_operations import ToolOperations
 from mosaic.app.webhooks import Webhooks, webhooks_of
 from mosaic.app.workplaces import Workplaces
@@ -40,6 +44,7 @@ from mosaic.core.redaction import Redactor
 from mosaic.cost import Cost
 from mosaic.engine import Engine
 from mosaic.events import Journal, open_bus
+from mosaic.feedback import FeedbackService
 from mosaic.inference import Inference
 from mosaic.observability import Telemetry, configure_logging, get_logger, open_telemetry
 from mosaic.runs.artifacts import Artifacts
@@ -157,6 +162,13 @@ class Application:
             definitions=self.definitions,
             views=self.settings.tools.views,
         )
+        self.task_notices = TaskNotices(
+            self.journal,
+            self.engine,
+            redactor=self.redactor,
+            allowed_hosts=self.settings.tools.allow_private_hosts,
+        )
+        self.engine.register(NOTICE_HANDLER, self.task_notices)
         self.tool_operations = ToolOperations(self.registry, self.tools.boxes, self.outside)
         self.policy_operations = PolicyOperations(
             self.judge,
@@ -169,6 +181,9 @@ class Application:
         self.door_operations = DoorOperations.over(self.model, self.database, self.providers)
         self.cache_operations = CacheOperations(self.model)
         self.plans = PlanOperations(self)
+        ComponentMetrics(self.model, self.door, self.engine)
+        self.event_webhooks = EventWebhooks(self, environ=self._environ)
+        self.feedback = FeedbackService(self.database, self.journal, redactor=self.redactor)
         self.provider_operations = ProviderOperations(
             door=self.model,
             providers=self.providers,
@@ -220,6 +235,7 @@ class Application:
             self.providers, self.inference, self.cost, database=self.database, journal=self.journal
         )
         self.catalogue = ToolCatalogue(self.tools.boxes, provided, views=self.settings.tools.views)
+        self.inside = InsideDoors(lambda: self.model.keys, redactor=self.redactor)
         self.door = ToolDoor(
             self.approvals,
             settings=self.tools.settings,
@@ -227,6 +243,7 @@ class Application:
             blobs=self.blobs,
             cost_so_far=self._cost_so_far,
             judge=self.judge,
+            doors=self.inside.opened,
         )
 
     def _registry(self, secret: Callable[[str], str], reserved: Collection[str]) -> ToolRegistry:
@@ -269,6 +286,7 @@ class Application:
             registry=self.agents,
             conversations=self.conversations,
             redactor=self.redactor,
+            peers=self.tools.peers,
         )
         workflow = WorkflowHandler(services)
         self.engine.register("workflow", workflow)
@@ -316,7 +334,13 @@ class Application:
         await self.model.start()
         await self.registry.start()
         await self.engine.launch()
-        for work in (self.agents.keep_alive, self._reconcile, self.webhooks.deliver, self.plans.follow):
+        for work in (
+            self.agents.keep_alive,
+            self._reconcile,
+            self.webhooks.deliver,
+            self.event_webhooks.deliver,
+            self.plans.follow,
+        ):
             self._background.append(asyncio.create_task(work()))
 
     async def _reconcile(self) -> None:

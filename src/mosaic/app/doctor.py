@@ -138,6 +138,14 @@ def _token(settings: Settings) -> Finding:
     return Finding("token", "ok", str(path))
 
 
+_REACH = {
+    "none": "without network",
+    "policy": "without network, but where a policy says `network: allow`",
+    "host": "with this machine's network, unless a policy denies it",
+    "gateway": "without network; with models and tools where a policy says `network: allow`",
+}
+
+
 async def _sandbox(settings: Settings) -> list[Finding]:
     """Tell where commands run; then what each sandbox can do here."""
     sandboxes = Sandboxes(make_sandbox(settings.tools.sandbox))
@@ -150,16 +158,15 @@ async def _sandbox(settings: Settings) -> list[Finding]:
     except MosaicError as error:
         first = Finding("sandbox", "failed", error.message, error.hint)
     else:
-        first = _where_commands_run(chosen, probes.get(chosen), network=network)
+        first = _where_commands_run(chosen, probes.get(chosen), network=sandboxes.settings.network)
     return [first, *(_driver(probe) for probe in probes.values())]
 
 
-def _where_commands_run(chosen: str, probe: Probe | None, *, network: bool) -> Finding:
+def _where_commands_run(chosen: str, probe: Probe | None, *, network: str) -> Finding:
     if probe is None:
         message = "commands run without a sandbox: the settings say so (tools.sandbox.driver: off)."
         return Finding("sandbox", "warning", message, "Run only work you trust, or set it to auto.")
-    reach = "with this machine's network, where the policy allows it" if network else "without network"
-    message = f"commands run in {chosen}, {reach}"
+    message = f"commands run in {chosen}, {_REACH[network]}"
     if probe.gaps:
         lacks = "; ".join(f"{hold}: {why}" for hold, why in sorted(probe.gaps.items()))
         return Finding("sandbox", "warning", f"{message}. Not held: {lacks}", probe.fix)

@@ -90,6 +90,7 @@ class Door:
         cost.draw_on(self.budgets)
         self.ledger = Ledger(books)
         self.prices = PriceBook(cost.prices)
+        cost.prefer(self.prices)
         self.own_prices = OwnPrices(database, journal, bus, self.prices)
         self.guards = Guards()
         self.healing = Healing(self.guards)

@@ -1,6 +1,6 @@
 """What every door can ask about keys, budgets and cost, as plain JSON: beside `Operations`, for the model door."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -123,14 +123,17 @@ class DoorOperations:
 
     # Budgets
 
-    async def set_budget(self, ctx: Context, wanted: JsonObject) -> JsonObject:
+    async def set_budget(
+        self, ctx: Context, wanted: JsonObject, *, only: Collection[str] | None = None
+    ) -> JsonObject:
         """Set a budget from `scope`, `subject`, `period`, `usd`, `tokens` and `alert_at`.
 
         Raises:
             InvalidInput: naming each field that is wrong.
+            Stale: if the budget has a version that is not among `only`.
         """
         require_text(wanted, "budget")
-        budget = await self._limits.set(ctx, _budget(wanted))
+        budget = await self._limits.set(ctx, _budget(wanted), only=only)
         return await self.budget(ctx, budget.id)
 
     async def budgets(
@@ -144,9 +147,11 @@ class DoorOperations:
         """Return one budget."""
         return (await self._limits.get(ctx, budget_id)).to_json()
 
-    async def remove_budget(self, ctx: Context, budget_id: str) -> JsonObject:
+    async def remove_budget(
+        self, ctx: Context, budget_id: str, *, only: Collection[str] | None = None
+    ) -> JsonObject:
         """Remove a budget; the ledger keeps what was spent."""
-        await self._limits.remove(ctx, budget_id)
+        await self._limits.remove(ctx, budget_id, only=only)
         return {"id": budget_id, "removed": True}
 
     async def lost_leases(self, ctx: Context) -> JsonObject:
@@ -171,9 +176,8 @@ class DoorOperations:
     ) -> JsonObject:
         """Return usage and cost by some dimensions, dearest first, and the sum of all."""
         start, end = _moment(since, "since"), _moment(until, "until")
-        rows = await self._usage.usage(ctx, by=by, where=where, since=start, until=end)
-        total = await self._usage.usage(ctx, where=where, since=start, until=end) if by else rows
-        return {"by": list(by), "items": [row.to_json() for row in rows], "total": total[0].to_json()}
+        rows, total = await self._usage.usage_and_total(ctx, by=by, where=where, since=start, until=end)
+        return {"by": list(by), "items": [row.to_json() for row in rows], "total": total.to_json()}
 
     async def cost_forecast(
         self, ctx: Context, *, period: str = "month", where: JsonObject | None = None
@@ -236,7 +240,9 @@ class DoorOperations:
         own = [price.to_json() for price in await self._own_prices.all(ctx)]
         return {"items": own, "models": shown, "list": self._prices.list.origin()}
 
-    async def set_price(self, ctx: Context, wanted: JsonObject) -> JsonObject:
+    async def set_price(
+        self, ctx: Context, wanted: JsonObject, *, only: Collection[str] | None = None
+    ) -> JsonObject:
         """Set the tenant's own price: `model`, dollars for a million tokens, `source` and perhaps `valid_from`.
 
         Raises:
@@ -251,12 +257,15 @@ class DoorOperations:
             price,
             source=str(wanted.get("source") or ""),
             valid_from=_moment(wanted.get("valid_from"), "valid_from"),
+            only=only,
         )
         return own.to_json()
 
-    async def remove_price(self, ctx: Context, model: str) -> JsonObject:
+    async def remove_price(
+        self, ctx: Context, model: str, *, only: Collection[str] | None = None
+    ) -> JsonObject:
         """Remove a tenant's own price."""
-        await self._own_prices.remove(ctx, model)
+        await self._own_prices.remove(ctx, model, only=only)
         return {"id": model, "removed": True}
 
     def _price_of(self, ctx: Context, provider: str, model: str) -> Any:

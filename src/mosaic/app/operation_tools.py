@@ -11,7 +11,9 @@ from mosaic.core.context import Context
 from mosaic.core.errors import InvalidInput, NotFound
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.engine import Safety
+from mosaic.events import Journal
 from mosaic.runs.definitions import Definitions
+from mosaic.runs.fork import checkpoints
 from mosaic.runs.schemas import RunOptions
 from mosaic.runs.service import RunService
 from mosaic.tools import BaseTool, Invocation, RiskClass, Tool, ToolEffect, ToolResult, ToolSpec
@@ -103,20 +105,26 @@ class OperationTools:
         operations: what every door can ask for.
         runs: starts runs.
         definitions: the workflows that a tenant has run.
+        journal: holds the checkpoints of runs.
     """
 
-    def __init__(self, operations: Operations, runs: RunService, definitions: Definitions) -> None:
+    def __init__(
+        self, operations: Operations, runs: RunService, definitions: Definitions, journal: Journal
+    ) -> None:
+        self._journal = journal
         self._operations = operations
         self._runs = runs
         self._definitions = definitions
-        self._fixed: tuple[Tool, ...] = tuple(_OperationTool(entry) for entry in self._entries())
+        self._fixed: tuple[Tool, ...] = tuple(
+            _OperationTool(entry) for entry in (*self._of_runs(), *self._of_others())
+        )
 
     async def all(self, ctx: Context) -> Iterable[Tool]:
         """Return the tools of a tenant."""
         newest = await self._definitions.newest(ctx)
         return (*self._fixed, *(_WorkflowTool(definition, self._runs) for definition in newest))
 
-    def _entries(self) -> Iterable[_Operation]:
+    def _of_runs(self) -> Iterable[_Operation]:
         yield _Operation(
             "runs.list",
             "List runs, newest first, with status and cost.",
@@ -148,12 +156,49 @@ class OperationTools:
             ("run", "name"),
         )
         yield _Operation(
+            "runs.checkpoints",
+            "List the steps of a run that it can begin again from, with the commit of the files as they were then.",
+            {"run": _RUN},
+            self._checkpoints,
+            ("run",),
+        )
+        yield _Operation(
             "runs.cancel",
             "Cancel a run and everything it does.",
             {"run": _RUN},
             self._cancel,
             ("run",),
             RiskClass.DESTRUCTIVE,
+        )
+        yield _Operation(
+            "runs.signal",
+            "Send a run a signal that it listens for, with data: how agents of different runs tell each other things.",
+            {
+                "run": _RUN,
+                # What answers an approval wakes its run by a signal, too: that is not to be sent by others.
+                "name": {"type": "string", "pattern": "^(?!apr_).", "maxLength": 200},
+                "data": {"description": "Any JSON value."},
+            },
+            self._signal,
+            ("run", "name"),
+            RiskClass.EXTERNAL_API,
+        )
+
+    def _of_others(self) -> Iterable[_Operation]:
+        yield _Operation(
+            "agents.list",
+            "List the agents that have worked here, with load and capabilities; for a task, the fittest first.",
+            {
+                "capabilities": {
+                    "type": "array",
+                    "items": {"type": "string", "maxLength": 200},
+                    "maxItems": 50,
+                    "description": "Only agents that have all of these, such as code.write.",
+                },
+                "task_kind": {"type": "string", "maxLength": 200},
+                "task": {"type": "string", "maxLength": 10_000, "description": "What is to be done."},
+            },
+            self._agents,
         )
         yield _Operation(
             "approvals.list",
@@ -186,6 +231,10 @@ class OperationTools:
             ctx, run_id=asked["run"], after=asked.get("after", 0), limit=asked.get("limit", 20)
         )
 
+    async def _checkpoints(self, ctx: Context, asked: JsonObject) -> JsonValue:
+        run = await self._operations.run(ctx, asked["run"])
+        return {"items": await checkpoints(self._journal, ctx, run["id"])}
+
     async def _artifacts(self, ctx: Context, asked: JsonObject) -> JsonValue:
         return await self._operations.artifacts(ctx, asked["run"])
 
@@ -211,6 +260,13 @@ class OperationTools:
 
     async def _cancel(self, ctx: Context, asked: JsonObject) -> JsonValue:
         return await self._operations.cancel(ctx, asked["run"])
+
+    async def _signal(self, ctx: Context, asked: JsonObject) -> JsonValue:
+        await self._operations.signal(ctx, asked["run"], asked["name"], asked.get("data"))
+        return {"run": asked["run"], "signal": asked["name"]}
+
+    async def _agents(self, ctx: Context, asked: JsonObject) -> JsonValue:
+        return await self._operations.agents(ctx, **asked)
 
     async def _approvals(self, ctx: Context, asked: JsonObject) -> JsonValue:
         return await self._operations.approvals(

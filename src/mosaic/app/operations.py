@@ -3,22 +3,23 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mosaic.agents import AgentRegistry
+from mosaic.app.remembered import Remembered
 from mosaic.app.requests import INSTALLED_TOOLS
 from mosaic.app.webhooks import Webhooks
 from mosaic.core.context import Context
 from mosaic.core.errors import InvalidDefinition, InvalidInput, Problem
 from mosaic.core.values import JsonObject, JsonValue, canonical_json, to_json
-from mosaic.cost import Cost
+from mosaic.cost import Cost, RunCost
 from mosaic.engine import Engine
 from mosaic.events import Journal
 from mosaic.inference import Inference
-from mosaic.runs.progress import RunProgress
+from mosaic.runs.progress_reader import ProgressReader
 from mosaic.runs.schemas import TERMINAL, Run, RunOptions, RunStatus
 from mosaic.runs.service import RunService
 from mosaic.storage import Database
@@ -34,16 +35,6 @@ _MOST_PAGES = 20
 _MOST_APPROVALS = 1_000
 _SCOPES: tuple[ApprovalScope, ...] = ("once", "run", "always")
 _DEEPEST = 100
-_PROGRESS_TYPES = (
-    "step.started",
-    "step.completed",
-    "step.failed",
-    "step.skipped",
-    "step.cancelled",
-    "approval.requested",
-    "approval.decided",
-    "approval.expired",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +62,8 @@ class Operations:
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
+        self._progress = ProgressReader(rooms.journal)
+        self.remembered = Remembered(rooms.journal)
 
     async def start_run(self, ctx: Context, request: JsonObject) -> JsonObject:
         """Start a run from `bundle`, `inputs` and `options`; idempotent by ``options.run_id``.
@@ -94,42 +87,48 @@ class Operations:
 
     async def run(self, ctx: Context, run_id: str) -> JsonObject:
         """Return one run with its cost and the approvals it waits for."""
-        return await self._show(ctx, await self._rooms.runs.get(ctx, run_id))
+        return await self.remembered.of(ctx, ("run", run_id), lambda: self._run(ctx, run_id))
 
-    async def _show(self, ctx: Context, run: Run, pending: Sequence[str] | None = None) -> JsonObject:
-        shown = run.to_json()
+    async def _run(self, ctx: Context, run_id: str) -> JsonObject:
+        run = await self._rooms.runs.get(ctx, run_id)
+        pending: list[str] = []
         if run.status not in TERMINAL:
-            if pending is None:
-                found = await self._rooms.approvals.list(ctx, status="pending", run_id=run.id)
-                pending = [approval.id for approval in found]
-            shown["approvals"] = list(pending)
-            if pending and (await self._progress(ctx, run.id)).quiescent:
-                shown["status"] = RunStatus.WAITING.value
-        shown["cost"] = await self.cost(ctx, run.id)
-        address = self._rooms.address()
-        shown["link"] = f"{address}/api/v1/runs/{run.id}" if address else None
-        return shown
+            found = await self._rooms.approvals.list(ctx, status="pending", run_id=run.id)
+            pending = [approval.id for approval in found]
+        return (await self._shown(ctx, [run], {run.id: pending}))[0]
 
-    async def _progress(self, ctx: Context, run_id: str) -> RunProgress:
-        progress, after = RunProgress(), 0
-        while events := await self._rooms.journal.read(
-            ctx, after=after, run_id=run_id, types=_PROGRESS_TYPES, limit=500
-        ):
-            progress.apply_all(event.to_json() for event in events)
-            after = events[-1].seq
-        return progress
+    async def runs_by_id(self, ctx: Context, run_ids: Sequence[str]) -> dict[str, JsonObject]:
+        """Return those of these runs that there are, as `run` shows them; one question for all of them each."""
+        runs = await self._rooms.runs.many(ctx, run_ids)
+        pending = await self._rooms.approvals.open_by_run(ctx)
+        return {shown["id"]: shown for shown in await self._shown(ctx, runs, pending)}
+
+    async def _shown(
+        self, ctx: Context, runs: Sequence[Run], pending: Mapping[str, Sequence[str]]
+    ) -> list[JsonObject]:
+        """Return runs with what they cost and wait for; one question for all of them each."""
+        if not runs:
+            return []
+        costs = await self._rooms.cost.run_costs(ctx, [run.id for run in runs])
+        open_runs = [run for run in runs if run.status not in TERMINAL]
+        asking = [run.id for run in open_runs if pending.get(run.id)]
+        progress = await self._progress.of(ctx, asking)
+        address = self._rooms.address()
+        items = []
+        for run in runs:
+            shown = run.to_json()
+            if run.status not in TERMINAL:
+                shown["approvals"] = list(pending.get(run.id, ()))
+                if run.id in progress and progress[run.id].quiescent:
+                    shown["status"] = RunStatus.WAITING.value
+            shown["cost"] = _cost(costs[run.id])
+            shown["link"] = f"{address}/api/v1/runs/{run.id}" if address else None
+            items.append(shown)
+        return items
 
     async def cost(self, ctx: Context, run_id: str) -> JsonObject:
         """Return what a run and its children have cost."""
-        cost = await self._rooms.cost.run_cost(ctx, run_id)
-        return {
-            "usd": float(cost.money.as_usd),
-            "limit_usd": float(cost.limit.as_usd) if cost.limit else None,
-            "calls": cost.calls,
-            "tokens": cost.usage.input_tokens + cost.usage.output_tokens,
-            "unpriced_calls": cost.unpriced_calls,
-            "scripted": cost.scripted,
-        }
+        return _cost(await self._rooms.cost.run_cost(ctx, run_id))
 
     async def runs(
         self, ctx: Context, *, status: str | None, workflow: str | None, limit: int, cursor: str | None
@@ -140,30 +139,28 @@ class Operations:
         except ValueError:
             known = ", ".join(item.value for item in RunStatus)
             raise InvalidInput(f"There is no run status {status!r}.", hint=f"Statuses: {known}.") from None
+        question = ("runs", wanted, workflow, limit, cursor)
+        return await self.remembered.of(
+            ctx, question, lambda: self._runs(ctx, wanted, workflow=workflow, limit=limit, cursor=cursor)
+        )
+
+    async def _runs(
+        self, ctx: Context, wanted: RunStatus | None, *, workflow: str | None, limit: int, cursor: str | None
+    ) -> JsonObject:
         stored = (RunStatus.RUNNING,) if wanted is RunStatus.WAITING else (wanted,) if wanted else ()
-        pending = await self._pending(ctx)
+        pending = await self._rooms.approvals.open_by_run(ctx)
         items: list[JsonObject] = []
         for _ in range(_MOST_PAGES):
             page = await self._rooms.runs.page(
                 ctx, statuses=stored, workflow=workflow, cursor=cursor, limit=limit - len(items)
             )
-            shown = [await self._show(ctx, run, pending.get(run.id, ())) for run in page.items]
+            shown = await self._shown(ctx, page.items, pending)
             # Whether a running run waits is seen in its journal only, so these are picked out here.
             items += [item for item in shown if wanted is None or item["status"] == wanted]
             cursor = page.next_cursor
             if cursor is None or len(items) >= limit:
                 break
         return {"items": items, "next_cursor": cursor}
-
-    async def _pending(self, ctx: Context) -> dict[str, list[str]]:
-        """Return the open approvals of the tenant by run."""
-        found: dict[str, list[str]] = {}
-        after: str | None = None
-        while page := await self._rooms.approvals.list(ctx, status="pending", after=after):
-            for approval in page:
-                found.setdefault(approval.run_id, []).append(approval.id)
-            after = page[-1].id
-        return found
 
     async def events(
         self, ctx: Context, *, run_id: str | None, after: int, follow: bool
@@ -222,6 +219,16 @@ class Operations:
         cursor: str | None = None,
     ) -> JsonObject:
         """Return a page of approvals, oldest first; events after ``seq`` tell what has changed since."""
+        question = ("approvals", status, run_id, limit, cursor)
+        return await self.remembered.of(
+            ctx,
+            question,
+            lambda: self._approvals(ctx, status=status, run_id=run_id, limit=limit, cursor=cursor),
+        )
+
+    async def _approvals(
+        self, ctx: Context, *, status: str | None, run_id: str | None, limit: int, cursor: str | None
+    ) -> JsonObject:
         seq = await self._rooms.journal.head(ctx)
         found = await self._rooms.approvals.list(ctx, status=status, run_id=run_id, limit=limit, after=cursor)
         return {
@@ -261,16 +268,33 @@ class Operations:
         shown: JsonObject = decided.to_json()
         return shown
 
-    async def agents(self, ctx: Context) -> JsonObject:
-        """Return the agents and the registry's figures."""
+    async def agents(
+        self,
+        ctx: Context,
+        *,
+        capabilities: Sequence[str] = (),
+        task_kind: str | None = None,
+        task: str = "",
+    ) -> JsonObject:
+        """Return the agents and the registry's figures; for a task, those that can do it now, the fittest first."""
         registry = self._rooms.agents
-        agents = await registry.agents(ctx)
+        if capabilities or task_kind or task:
+            agents = await registry.find(ctx, capabilities=capabilities, task_kind=task_kind, task=task)
+        else:
+            agents = await registry.agents(ctx)
         metrics = await registry.metrics(ctx)
         return {"items": [agent.to_json() for agent in agents], "metrics": metrics.to_json()}
 
     async def artifacts(self, ctx: Context, run_id: str) -> JsonObject:
         """Return what a run kept."""
         return {"items": [artifact.to_json() for artifact in await self._rooms.runs.artifacts(ctx, run_id)]}
+
+    async def artifacts_by_run(self, ctx: Context, run_ids: Sequence[str]) -> dict[str, list[JsonObject]]:
+        """Return what runs kept, by run, in one question."""
+        found: dict[str, list[JsonObject]] = {run_id: [] for run_id in run_ids}
+        for artifact in await self._rooms.runs.artifacts_of(ctx, run_ids):
+            found[artifact.run_id].append(artifact.to_json())
+        return found
 
     async def artifact(self, ctx: Context, artifact_id: str) -> tuple[JsonObject, bytes]:
         """Return an artifact and its content."""
@@ -315,6 +339,17 @@ class Operations:
             },
             "providers": health,
         }
+
+
+def _cost(cost: RunCost) -> JsonObject:
+    return {
+        "usd": float(cost.money.as_usd),
+        "limit_usd": float(cost.limit.as_usd) if cost.limit else None,
+        "calls": cost.calls,
+        "tokens": cost.usage.input_tokens + cost.usage.output_tokens,
+        "unpriced_calls": cost.unpriced_calls,
+        "scripted": cost.scripted,
+    }
 
 
 def _answer(said: JsonObject) -> Answer:

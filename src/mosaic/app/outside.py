@@ -46,7 +46,7 @@ class Outside:
         self._tools = tools
         self._catalogue = catalogue
         self._views = dict(views)
-        self.operation_tools = OperationTools(operations, runs, definitions)
+        self.operation_tools = OperationTools(operations, runs, definitions, journal)
         self.calls = ToolCalls(database, journal, engine, approvals, door, reopen=self._reopen)
         engine.register(TOOL_CALL_HANDLER, self.calls)
 
@@ -65,7 +65,12 @@ class Outside:
             if globs is None or any(fnmatchcase(tool.spec.name, glob) for glob in globs)
         ]
         theirs = [whole.get(name) for name in whole.names]
-        return Toolbox([*theirs, *ours], unreachable=whole.unreachable, quarantined=whole.quarantined)
+        return Toolbox(
+            [*theirs, *ours],
+            unreachable=whole.unreachable,
+            quarantined=whole.quarantined,
+            tenant=whole.tenant,
+        )
 
     async def policy(self, ctx: Context) -> Policy:
         """Return what runs, asks, or is refused for `ctx` now."""

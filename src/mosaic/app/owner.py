@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mosaic.core.errors import InvalidInput, Unavailable
 
-__all__ = ["TOKEN_VARIABLE", "check_token", "owner_token", "require_remote_token"]
+__all__ = ["TOKEN_VARIABLE", "check_token", "kept_secret", "owner_token", "require_remote_token"]
 
 TOKEN_VARIABLE = "MOSAIC_OWNER_TOKEN"  # noqa: S105  # the name of a variable, not a secret
 _NAME = "owner-token"
@@ -24,17 +24,29 @@ def owner_token(home: Path) -> str:
     """
     if configured := os.environ.get(TOKEN_VARIABLE, "").strip():
         return configured
-    path = home / _NAME
+    return kept_secret(home / _NAME, "The owner's token")
+
+
+def kept_secret(path: Path, name: str) -> str:
+    """Return the secret in a file, made on first use with mode 0600.
+
+    Args:
+        path: the file.
+        name: what it holds, for messages.
+
+    Raises:
+        Unavailable: if the file cannot be read or made.
+    """
     try:
-        token = _read(path)
-        if not token:
+        secret = _read(path)
+        if not secret:
             _make(path)
-            token = _read(path)
+            secret = _read(path)
     except OSError as error:
         raise Unavailable(
-            f"The owner's token {path} cannot be read: {error.strerror}.", hint="Check its owner and mode."
+            f"{name} {path} cannot be read: {error.strerror}.", hint="Check its owner and mode."
         ) from None
-    return token
+    return secret
 
 
 def _read(path: Path) -> str:
@@ -45,13 +57,13 @@ def _read(path: Path) -> str:
 
 
 def _make(path: Path) -> None:
-    """Make the token's file, whole or not at all; the first of several processes that try counts."""
+    """Make a secret's file, whole or not at all; the first of several processes that try counts."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         if _read(path):
             return
-        temporary = path.with_name(f"{_NAME}.new")
+        temporary = path.with_name(f"{path.name}.new")
         temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:

@@ -114,12 +114,30 @@ class PlanOperations:
         self, ctx: Context, *, project: str | None = None, limit: int = 50, cursor: str | None = None
     ) -> JsonObject:
         """Return a page of plans, newest first."""
+        question = ("plans", project, limit, cursor)
+        return await self._rooms.operations.remembered.of(
+            ctx, question, lambda: self._page(ctx, project=project, limit=limit, cursor=cursor)
+        )
+
+    async def _page(self, ctx: Context, *, project: str | None, limit: int, cursor: str | None) -> JsonObject:
         await self._caught_up(ctx)
         page = await self._plans.page(ctx, project=project, cursor=cursor, limit=limit)
         moment = self._clock()
         pictures = [await self._live(ctx, picture) for picture in page.items]
         shown = await asyncio.to_thread(lambda: [picture.plan_json(moment) for picture in pictures])
         return {"items": shown, "next_cursor": page.next_cursor}
+
+    async def plan_rows(
+        self, ctx: Context, *, project: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> JsonObject:
+        """Return a page of plans by id and project only, newest first: cheap, whatever their size."""
+        page = await self._plans.rows(ctx, project=project, cursor=cursor, limit=limit)
+        rows = [{"id": plan.id, "project": plan.project} for plan in page.items]
+        return {"items": rows, "next_cursor": page.next_cursor}
+
+    async def plan_counts(self, ctx: Context) -> dict[str, int]:
+        """Return how many plans each project has."""
+        return await self._plans.counts(ctx)
 
     async def plan(self, ctx: Context, plan_id: str) -> JsonObject:
         """Return one plan and where it stands."""
@@ -195,6 +213,11 @@ class PlanOperations:
 
     async def plan_graph(self, ctx: Context, plan_id: str) -> JsonObject:
         """Return the whole plan at once, with the journal's sequence that it is true for."""
+        return await self._rooms.operations.remembered.of(
+            ctx, ("graph", plan_id), lambda: self._graph(ctx, plan_id)
+        )
+
+    async def _graph(self, ctx: Context, plan_id: str) -> JsonObject:
         await self._caught_up(ctx)
         seq = await self._rooms.journal.head(ctx)
         picture = await self._live(ctx, await self._plans.picture(ctx, plan_id))

@@ -1,30 +1,24 @@
 """What model providers can do, as tools: ``providers.<instance>.<operation>``, under the same rules as any tool."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import get_args
 
-from mosaic.core.errors import InvalidInput, MosaicError, Unsupported
+from mosaic.app.provider_services import MODEL, TEXT, Operation, ProviderServices, able
+from mosaic.core.errors import ContractViolation, InvalidInput, MosaicError
 from mosaic.core.values import JsonObject, JsonValue, to_json
-from mosaic.cost import Cost
-from mosaic.engine import Effects, Safety
+from mosaic.cost import Cost, UsageReports
+from mosaic.engine import Effects
 from mosaic.events import Journal
 from mosaic.inference import Inference
-from mosaic.providers import (
-    Message,
-    ModelRequest,
-    ModerationRequest,
-    ProviderRegistry,
-)
+from mosaic.providers import Message, ModelRequest, ModelResponse, ProviderRegistry
+from mosaic.providers.artifacts import ArtifactType, read_artifacts, with_artifacts
+from mosaic.providers.xml_answers import read_xml, with_xml
 from mosaic.storage import Database
-from mosaic.tools import BaseTool, Invocation, RiskClass, Tool, ToolEffect, ToolResult, ToolSpec
+from mosaic.tools import BaseTool, Invocation, RiskClass, Tool, ToolResult
 
 __all__ = ["ProviderTools"]
 
 _COMPLETE_S = 180.0
-_CAPABILITY = {"moderate": "moderation"}
-_TEXT: JsonObject = {"type": "string", "minLength": 1, "maxLength": 1_000_000}
-_MODEL: JsonObject = {"type": "string", "minLength": 1, "maxLength": 200, "description": "The vendor's name."}
+_NAME: JsonObject = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_.-]{0,99}$"}
 _MESSAGES: JsonObject = {
     "type": "array",
     "minItems": 1,
@@ -33,49 +27,22 @@ _MESSAGES: JsonObject = {
         "type": "object",
         "additionalProperties": False,
         "required": ["role", "content"],
-        "properties": {"role": {"enum": ["system", "user", "assistant"]}, "content": _TEXT},
+        "properties": {"role": {"enum": ["system", "user", "assistant"]}, "content": TEXT},
     },
 }
-
-Work = Callable[[str, Invocation, JsonObject], Awaitable[JsonValue]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Operation:
-    """One operation of a provider kind, as a tool."""
-
-    name: str
-    description: str
-    properties: JsonObject
-    required: tuple[str, ...]
-    risk: RiskClass
-    work: Work
-    timeout_s: float = 60.0
-
-    def spec(self, provider: str) -> ToolSpec:
-        reads = self.risk is RiskClass.READ_ONLY
-        return ToolSpec(
-            name=f"providers.{provider}.{self.name}",
-            description=f"{self.description} Provider: {provider}.",
-            input_schema={
-                "type": "object",
-                "additionalProperties": False,
-                "required": list(self.required),
-                "properties": self.properties,
-            },
-            risk=self.risk,
-            effects=frozenset({ToolEffect.READ} if reads else {ToolEffect.NETWORK}),
-            timeout_s=self.timeout_s,
-            safety=Safety.REPEATABLE,
-            source=f"provider:{provider}",
-            retries=reads,
-        )
+_ASK: JsonObject = {
+    "model": MODEL,
+    "prompt": TEXT,
+    "messages": _MESSAGES,
+    "max_output_tokens": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
+    "temperature": {"type": "number", "minimum": 0, "maximum": 2},
+}
 
 
 class _ProviderTool(BaseTool):
     """One operation of one provider instance."""
 
-    def __init__(self, provider: str, operation: _Operation) -> None:
+    def __init__(self, provider: str, operation: Operation) -> None:
         super().__init__(operation.spec(provider))
         self._provider = provider
         self._operation = operation
@@ -106,7 +73,12 @@ class ProviderTools:
         self._cost = cost
         self._database = database
         self._journal = journal
-        self._operations = self._make_operations()
+        self._usage = UsageReports(database)
+        self._operations = (
+            *self._of_answers(),
+            *self._of_knowledge(),
+            *ProviderServices(providers).operations(),
+        )
 
     def all(self) -> list[Tool]:
         """Return the tools of every instance there is now, each with the operations that it has."""
@@ -116,56 +88,123 @@ class ProviderTools:
             for operation in self._of(name)
         ]
 
-    def _of(self, name: str) -> list[_Operation]:
+    def _of(self, name: str) -> list[Operation]:
         try:
-            able = self._providers.capabilities(name)
+            known = self._providers.capabilities(name)
         except MosaicError:  # without a configuration it cannot be made and asked; it can say how it is
             return [operation for operation in self._operations if operation.name == "health"]
-        lacking = {key for key, support in able.items() if support.level == "unsupported"}
-        return [one for one in self._operations if _CAPABILITY.get(one.name, one.name) not in lacking]
+        lacking = {key for key, support in known.items() if support.level == "unsupported"}
+        return [one for one in self._operations if one.capability not in lacking]
 
-    def _make_operations(self) -> tuple[_Operation, ...]:
-        texts: JsonObject = {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": 100}
-        ask: JsonObject = {
-            "model": _MODEL,
-            "prompt": _TEXT,
-            "messages": _MESSAGES,
-            "max_output_tokens": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
-            "temperature": {"type": "number", "minimum": 0, "maximum": 2},
-        }
+    def _of_answers(self) -> tuple[Operation, ...]:
+        elements: JsonObject = {"type": "array", "items": _NAME, "minItems": 1, "maxItems": 50}
         return (
-            _Operation(
+            Operation(
+                "complete",
                 "complete",
                 "Ask a model: give either a prompt or messages.",
-                ask,
+                _ASK,
                 (),
                 RiskClass.EXTERNAL_API,
                 self._complete,
                 _COMPLETE_S,
             ),
-            _Operation(
+            Operation(
+                "complete_xml",
+                "complete",
+                "Ask a model for an answer in the named XML elements, and read it.",
+                {**_ASK, "elements": elements, "root": {**_NAME, "default": "answer"}},
+                ("elements",),
+                RiskClass.EXTERNAL_API,
+                self._complete_xml,
+                _COMPLETE_S,
+            ),
+            Operation(
+                "generate_artifact",
+                "complete",
+                "Have a model write a whole file, document or drawing beside what it says.",
+                {**_ASK, "type": {"enum": list(get_args(ArtifactType))}},
+                ("type",),
+                RiskClass.EXTERNAL_API,
+                self._generate_artifact,
+                _COMPLETE_S,
+            ),
+        )
+
+    def _of_knowledge(self) -> tuple[Operation, ...]:
+        return (
+            Operation(
+                "count_tokens",
                 "count_tokens",
                 "Count the tokens of a prompt, where the provider can.",
-                {key: ask[key] for key in ("model", "prompt", "messages")},
+                {key: _ASK[key] for key in ("model", "prompt", "messages")},
                 ("model",),
                 RiskClass.EXTERNAL_API,
                 self._count_tokens,
             ),
-            _Operation(
-                "moderate",
-                "Say whether texts are harmful, where the provider can.",
-                {"texts": texts, "model": _MODEL},
-                ("texts",),
-                RiskClass.EXTERNAL_API,
-                self._moderate,
+            Operation(
+                "models",
+                "models",
+                "List the models of the provider.",
+                {},
+                (),
+                RiskClass.READ_ONLY,
+                self._models,
             ),
-            _Operation(
-                "models", "List the models of the provider.", {}, (), RiskClass.READ_ONLY, self._models
+            Operation(
+                "model",
+                "models",
+                "Say what one model can do.",
+                {"model": MODEL},
+                ("model",),
+                RiskClass.READ_ONLY,
+                self._model,
             ),
-            _Operation("health", "Say how the provider is.", {}, (), RiskClass.READ_ONLY, self._health),
+            Operation(
+                "usage",
+                "models",
+                "Say what your project asked of the provider this month and what that cost, by model.",
+                {},
+                (),
+                RiskClass.READ_ONLY,
+                self._usage_of,
+            ),
+            Operation(
+                "health", "health", "Say how the provider is.", {}, (), RiskClass.READ_ONLY, self._health
+            ),
         )
 
     async def _complete(self, provider: str, invocation: Invocation, arguments: JsonObject) -> JsonValue:
+        request = _request(arguments, timeout_s=invocation.timeout_s)
+        response = await self._answer(provider, invocation, arguments, request)
+        return {"text": response.message.text, **_told(response)}
+
+    async def _complete_xml(self, provider: str, invocation: Invocation, arguments: JsonObject) -> JsonValue:
+        root = arguments.get("root", "answer")
+        request = with_xml(
+            _request(arguments, timeout_s=invocation.timeout_s), arguments["elements"], root=root
+        )
+        response = await self._answer(provider, invocation, arguments, request)
+        value: JsonValue = to_json(read_xml(response.message.text, root=root))
+        return {"value": value, **_told(response)}
+
+    async def _generate_artifact(
+        self, provider: str, invocation: Invocation, arguments: JsonObject
+    ) -> JsonValue:
+        request = with_artifacts(_request(arguments, timeout_s=invocation.timeout_s), arguments["type"])
+        response = await self._answer(provider, invocation, arguments, request)
+        text, artifacts = read_artifacts(response.message.text)
+        if not artifacts:
+            raise ContractViolation("The answer holds no artifact.", hint="Ask again, or another model.")
+        return {
+            "text": text,
+            "artifacts": [artifact.to_json() for artifact in artifacts],
+            **_told(response),
+        }
+
+    async def _answer(
+        self, provider: str, invocation: Invocation, arguments: JsonObject, request: ModelRequest
+    ) -> ModelResponse:
         async with self._database.transaction() as tx:
             await self._cost.open_budget(tx, invocation.ctx, invocation.run_id)
         named = f"{provider}:{arguments['model']}" if "model" in arguments else provider
@@ -176,47 +215,50 @@ class ProviderTools:
             invocation.run_id,
             path=f"{invocation.path}/{invocation.idempotency_key[:80]}",
         )
-        response = await self._inference.complete(
+        return await self._inference.complete(
             effects,
             "complete",
-            _request(arguments, timeout_s=invocation.timeout_s),
+            request,
             model=await self._inference.resolve([named]),
             agent=invocation.agent,
         )
-        return {
-            "text": response.message.text,
-            "model": f"{response.provider}:{response.model}",
-            "finish_reason": response.finish_reason,
-            "usage": response.usage.to_json(),
-        }
 
     async def _count_tokens(self, provider: str, invocation: Invocation, arguments: JsonObject) -> JsonValue:
         request = _request(arguments, timeout_s=invocation.timeout_s)
         with self._providers.lease(provider) as seat:
-            return {"tokens": await _able(seat, "count_tokens", provider)(request)}
-
-    async def _moderate(self, provider: str, invocation: Invocation, arguments: JsonObject) -> JsonValue:
-        request = ModerationRequest(
-            texts=tuple(arguments["texts"]), model=arguments.get("model"), timeout_s=invocation.timeout_s
-        )
-        with self._providers.lease(provider) as seat:
-            verdicts = await _able(seat, "moderate", provider)(request)
-        return [verdict.to_json() for verdict in verdicts]
+            return {"tokens": await able(seat, "count_tokens", provider)(request)}
 
     async def _models(self, provider: str, _: Invocation, __: JsonObject) -> JsonValue:
         with self._providers.lease(provider) as seat:
             return [model.to_json() for model in await seat.models()]
+
+    async def _model(self, provider: str, _: Invocation, arguments: JsonObject) -> JsonValue:
+        with self._providers.lease(provider) as seat:
+            found = seat.capabilities(arguments["model"])
+        return {
+            "model": f"{provider}:{arguments['model']}",
+            "features": sorted(found.features),
+            "context_tokens": found.context_tokens,
+            "max_output_tokens": found.max_output_tokens,
+            "local": found.local,
+        }
+
+    async def _usage_of(self, provider: str, invocation: Invocation, _: JsonObject) -> JsonValue:
+        where = {"provider": provider, "project": invocation.ctx.project}
+        rows = await self._usage.usage(invocation.ctx, by=("model",), where=where)
+        return [row.to_json() for row in rows]
 
     async def _health(self, provider: str, _: Invocation, __: JsonObject) -> JsonValue:
         shown: JsonValue = to_json((await self._providers.health(provider)).to_json())
         return shown
 
 
-def _able(provider: Any, operation: str, name: str) -> Any:
-    found = getattr(provider, operation, None)
-    if found is None:
-        raise Unsupported(f"The provider {name} has no operation {operation}.")
-    return found
+def _told(response: ModelResponse) -> JsonObject:
+    return {
+        "model": f"{response.provider}:{response.model}",
+        "finish_reason": response.finish_reason,
+        "usage": response.usage.to_json(),
+    }
 
 
 def _request(arguments: JsonObject, *, timeout_s: float) -> ModelRequest:

@@ -24,6 +24,7 @@ from mosaic.tools import (
     ToolRegistry,
     ToolSettings,
 )
+from mosaic.tools.a2a import A2aPeer, A2aPeers
 from mosaic.workflows import Definition
 from mosaic.workflows.schemas import Approval, SecretRef, ToolEntry
 from mosaic.workflows.schemas import McpServer as McpEntry
@@ -66,6 +67,8 @@ class RunTools:
             self.settings, data_dir=settings.home, registry=self.registry, configured=self._configured
         )
         self._worktree = worktree
+        self._agents = settings.tools.a2a_agents
+        self.peers = A2aPeers(self._agents, self._peer)
 
     @asynccontextmanager
     async def open(self, ctx: Context, run_id: str, definition: Definition) -> AsyncIterator[Toolbox]:
@@ -109,6 +112,10 @@ class RunTools:
             retries=entry.retries,
             known_as=server if isinstance(server, str) and server in self._servers else None,
         )
+
+    def _peer(self, name: str) -> A2aPeer:
+        found = self._agents[name]
+        return A2aPeer(name, found.url, self._resolved(found.headers))
 
     def _configured(self, name: str) -> McpServer:
         return self._reached(self._servers[name])

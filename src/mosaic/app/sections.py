@@ -300,6 +300,15 @@ class McpServerSection(Section):
         return self
 
 
+class A2aAgentSection(Section):
+    """An agent of another installation that workflows may name."""
+
+    url: str = Field(
+        pattern=r"^https?://[^\s@]+$", description="Below which its card is, or the card itself (.json)."
+    )
+    headers: dict[str, str | SecretName] = Field({}, description="Sent with each request.")
+
+
 class ToolViewSection(Section):
     """A part of the tools under a name of its own: a virtual MCP server."""
 
@@ -331,8 +340,10 @@ class SandboxSection(Section):
         ],
         BeforeValidator(_listed),
     ] = Field(("writes", "reads", "environment"), description="What must be held; else a command is refused.")
-    network: Literal["none", "host"] = Field(
-        "none", description="host gives the network to commands whose policy allows it."
+    network: Literal["none", "policy", "host", "gateway"] = Field(
+        "policy",
+        description="Which commands have the network: none; those whose policy says `network: allow`; those whose "
+        "policy does not deny it; or none, but the model gateway and the tool door where the policy says so.",
     )
     readable: Names = Field((), description="Directories of the host that commands may read.")
     memory_mb: int = Field(4_096, ge=64, description="Memory of one command, in MiB.")
@@ -352,6 +363,7 @@ class ToolsSection(Section):
         description="Private hosts or networks that http.request and MCP over HTTP may reach, such as 127.0.0.1.",
     )
     mcp_servers: dict[str, McpServerSection] = Field({}, description="Servers that workflows may name.")
+    a2a_agents: dict[str, A2aAgentSection] = Field({}, description="A2A agents that workflows may name.")
     sandbox: SandboxSection = SandboxSection()
     views: dict[str, ToolViewSection] = Field({}, description="Parts of the tools, by name: virtual servers.")
 

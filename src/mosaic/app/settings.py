@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from mosaic.app.config_file import CONFIG_NAMES, find_config, place_of, read_config, secret_problems, shown
+from mosaic.app.hook_sections import ControlPlaneSection, EventWebhooksSection, HookSection
 from mosaic.app.sections import (
     A2aSection,
     ApprovalsSection,
@@ -65,6 +66,9 @@ class Settings(Section):
         {}, description="The installation's policy by effect, risk class or tool; workflows narrow it."
     )
     approvals: ApprovalsSection = ApprovalsSection()
+    webhooks: EventWebhooksSection = EventWebhooksSection()
+    hooks: dict[str, HookSection] = Field({}, description="Where messages come in, by name.")
+    control_plane: ControlPlaneSection = ControlPlaneSection()
     limits: LimitsSection = LimitsSection()
     logs: LogsSection = LogsSection()
     # From MOSAIC_DATABASE_URL, which may carry a password: never in a file, never shown.

@@ -15,6 +15,7 @@ from mosaic.app.presence import find_server
 from mosaic.cli.plan_client import PlanClient
 from mosaic.cli.policy_client import PolicyClient
 from mosaic.cli.tool_client import ToolClient
+from mosaic.cli.webhook_client import WebhookClient
 from mosaic.core.context import Actor, Context
 from mosaic.core.errors import Locked
 from mosaic.core.values import JsonObject, JsonValue
@@ -22,6 +23,7 @@ from mosaic.core.values import JsonObject, JsonValue
 if TYPE_CHECKING:
     from mosaic.app.cache_operations import CacheOperations
     from mosaic.app.door_operations import DoorOperations
+    from mosaic.app.event_webhooks import EventWebhooks
     from mosaic.app.operations import Operations
     from mosaic.app.plan_operations import PlanOperations
     from mosaic.app.policy_operations import PolicyOperations
@@ -176,7 +178,9 @@ class CacheClient(Protocol):
         ...
 
 
-class Client(DoorClient, ProviderClient, CacheClient, ToolClient, PolicyClient, PlanClient, Protocol):
+class Client(
+    DoorClient, ProviderClient, CacheClient, ToolClient, PolicyClient, PlanClient, WebhookClient, Protocol
+):
     """What a command can ask for. Every value is plain JSON, as the REST API shows it.
 
     Every verb raises `NotFound` for an id that the tenant does not have, and `Unavailable` when server or database
@@ -304,9 +308,10 @@ class LocalClient:
         cache: "CacheOperations | None" = None,
         policy: "PolicyOperations | None" = None,
         plans: "PlanOperations | None" = None,
+        webhooks: "EventWebhooks | None" = None,
         address: str | None = None,
     ) -> None:
-        self._rooms = (operations, door, providers, cache, tools, policy, plans)
+        self._rooms = (operations, door, providers, cache, tools, policy, plans, webhooks)
         self._ctx = ctx
         self.address = address
 
@@ -363,6 +368,7 @@ async def _here(stack: contextlib.AsyncExitStack, settings: "Settings", *, execu
         cache=application.cache_operations,
         policy=application.policy_operations,
         plans=application.plans,
+        webhooks=application.event_webhooks,
     )
 
 

@@ -13,6 +13,7 @@ from mosaic.cli.door_client import DoorRequests
 from mosaic.cli.plan_client import PlanRequests
 from mosaic.cli.policy_client import PolicyRequests
 from mosaic.cli.tool_client import ToolRequests
+from mosaic.cli.webhook_client import WebhookRequests
 from mosaic.core.errors import MosaicError, Unavailable, error_from_json
 from mosaic.core.values import JsonObject, JsonValue
 
@@ -24,7 +25,7 @@ _ANSWER_S = 30.0
 _SILENCE_S = 45.0  # three of the server's keep-alives
 
 
-class HttpClient(DoorRequests, ToolRequests, PolicyRequests, PlanRequests):
+class HttpClient(DoorRequests, ToolRequests, PolicyRequests, PlanRequests, WebhookRequests):
     """Speaks to ``/api/v1`` of one server with the owner's token."""
 
     def __init__(self, http: Any, address: str) -> None:
@@ -167,8 +168,16 @@ class HttpClient(DoorRequests, ToolRequests, PolicyRequests, PlanRequests):
             ) from None
 
     async def json(self, method: str, path: str, **options: Any) -> JsonObject:
-        """Send a request and return the answer, or raise the error it tells of."""
-        return await self._json(method, path, **options)
+        """Send a request and return the answer, or raise the error it tells of; of a list all pages, unless told which."""
+        value = await self._json(method, path, **options)
+        asked = options.get("params") or {}
+        if method != "GET" or "limit" in asked or "cursor" in asked or not value.get("next_cursor"):
+            return value
+        items, cursor = list(value.get("items") or ()), value["next_cursor"]
+        while cursor is not None:
+            page = await self._json("GET", path, **{**options, "params": {**asked, "cursor": cursor}})
+            items, cursor = items + page["items"], page["next_cursor"]
+        return {**value, "items": items, "next_cursor": None}
 
     async def text(self, method: str, path: str, **options: Any) -> str:
         """Send a request and return the answer's text, or raise the error it tells of."""

@@ -38,6 +38,7 @@ _COMMANDS = {
     "keys": ("mosaic.cli.keys", "Make, list, rotate and revoke the keys of clients of the gateway."),
     "budgets": ("mosaic.cli.budgets", "Set budgets, and see what is spent of them."),
     "cost": ("mosaic.cli.cost", "Show usage and cost, forecast, export, savings, prices."),
+    "webhooks": ("mosaic.cli.webhooks", "Have addresses told of events; see and repeat deliveries."),
     "policy": ("mosaic.cli.policy", "Check, test and explain the policy for tool calls; revoke answers."),
     "agents": ("mosaic.cli.agents", "Show the agents, their load and their capacity."),
     "plugins": ("mosaic.cli.plugins", "List, show, check and write provider plugins."),

@@ -7,7 +7,8 @@
     │   └── InvalidDefinition   422  a workflow or agent file is wrong
     ├── NotFound                404
     ├── Conflict                409  the state does not allow it (already decided, already running)
-    │   └── Locked              409  another process owns this data
+    │   ├── Locked              409  another process owns this data
+    │   └── Stale               412  it has changed since the version that a change was made for
     ├── Unauthenticated         401
     ├── PermissionDenied        403
     │   ├── TenantViolation     403  reached into another tenant
@@ -55,6 +56,7 @@ __all__ = [
     "PermissionDenied",
     "PolicyDenied",
     "Problem",
+    "Stale",
     "StepFailed",
     "StorageFull",
     "TenantViolation",
@@ -162,6 +164,13 @@ class Locked(Conflict):
     """Another process owns this data."""
 
     code = "locked"
+
+
+class Stale(Conflict):
+    """It has changed since the version that a change was made for; nothing was written."""
+
+    code = "stale"
+    http_status = 412
 
 
 class Unauthenticated(MosaicError):

@@ -1,5 +1,6 @@
 """Budgets as people set them: set, show, remove, and put right what a crash left behind."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from mosaic.core.clock import Clock, now
@@ -7,6 +8,7 @@ from mosaic.core.context import Context
 from mosaic.core.errors import NotFound
 from mosaic.core.ids import new_id
 from mosaic.core.values import JsonObject
+from mosaic.core.versions import require_version
 from mosaic.cost.bookkeeper import Bookkeeper
 from mosaic.cost.budget_repository import BudgetRepository
 from mosaic.cost.budgets import LIMITS_CHANGED
@@ -30,25 +32,35 @@ class BudgetLimits:
         self._clock = clock
         self._rows = BudgetRepository(database.dialect)
 
-    async def set(self, ctx: Context, wanted: NewBudget) -> Budget:
+    async def set(self, ctx: Context, wanted: NewBudget, *, only: Collection[str] | None = None) -> Budget:
         """Set a limit; there is one for each scope, subject and period, and what is spent of it stays spent.
+
+        Args:
+            ctx: the tenant.
+            wanted: the limit.
+            only: set it only if there is one that has one of these versions.
 
         Raises:
             InvalidInput: naming each field that is wrong.
+            Stale: if it has another version.
         """
         async with self._database.transaction() as tx:
-            return await self.set_in(tx, ctx, wanted)
+            return await self.set_in(tx, ctx, wanted, only=only)
 
-    async def set_in(self, tx: Transaction, ctx: Context, wanted: NewBudget) -> Budget:
+    async def set_in(
+        self, tx: Transaction, ctx: Context, wanted: NewBudget, *, only: Collection[str] | None = None
+    ) -> Budget:
         """Do what `set` does, in the caller's transaction.
 
         Raises:
             InvalidInput: naming each field that is wrong.
+            Stale: if it has another version.
         """
         wanted.check()
         # First: it makes two who set the same limit wait for each other.
         await self._rows.changed(tx)
         before = await self._rows.same(tx, ctx.tenant, wanted.scope, wanted.subject, wanted.period)
+        require_version(before.version if before is not None else None, only, what="budget")
         alert_at = tuple(sorted(set(wanted.alert_at)))
         if before is not None:
             budget = replace(before, nanos=wanted.nanos, tokens=wanted.tokens, alert_at=alert_at)
@@ -82,17 +94,19 @@ class BudgetLimits:
                 return state
         raise _missing(budget_id)
 
-    async def remove(self, ctx: Context, budget_id: str) -> None:
+    async def remove(self, ctx: Context, budget_id: str, *, only: Collection[str] | None = None) -> None:
         """Remove a limit and its counters; the ledger keeps what was spent.
 
         Raises:
             NotFound: if the tenant has none with that id.
+            Stale: if it has a version that is not among `only`.
         """
         async with self._database.transaction() as tx:
             await self._rows.changed(tx)
             budget = await self._rows.get(tx, ctx.tenant, budget_id)
             if budget is None:
                 raise _missing(budget_id)
+            require_version(budget.version, only, what="budget")
             await self._rows.remove(tx, ctx.tenant, budget_id)
             await self._note(tx, ctx, "budget.removed", _about(budget))
 

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from mosaic.core.errors import InvalidInput, Problem
 from mosaic.core.money import Money
 from mosaic.core.values import JsonObject
+from mosaic.core.versions import version_of
 
 __all__ = [
     "SCOPES",
@@ -121,6 +122,12 @@ class Budget:
     alert_at: tuple[int, ...]
     created_at: datetime
     created_by: str
+
+    @property
+    def version(self) -> str:
+        """What was set; not what is spent."""
+        usd = float(Money(self.nanos).as_usd) if self.nanos is not None else None
+        return version_of([usd, self.tokens, list(self.alert_at)])
 
     def __str__(self) -> str:
         """Return the budget's name for people."""

@@ -60,6 +60,10 @@ class PriceBook:
         self._known[place] = (found, moment + _FRESH_S)
         return found
 
+    def own(self, provider: str, model: str, *, tenant: str) -> TokenCost | None:
+        """Return the price that a tenant has set itself; None when it has set none."""
+        return best_match(self._own.get(tenant, {}), f"{provider}:{model}")
+
     def set_own(self, own: TenantPrices) -> None:
         """Take over the tenants' own prices."""
         self._own, self._known = own, {}
@@ -68,7 +72,7 @@ class PriceBook:
         self, provider: str, model: str, capabilities: ModelCapabilities | None, tenant: str | None
     ) -> TokenCost | None:
         reference = f"{provider}:{model}"
-        own = best_match(self._own.get(tenant or "", {}), reference)
+        own = self.own(provider, model, tenant=tenant) if tenant else None
         if own is not None:
             return own
         configured = self.list.configured(reference)

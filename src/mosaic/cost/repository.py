@@ -1,13 +1,14 @@
 """Every query of the cost room. Tenant scope comes last in each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, func, insert, or_, select, update
+from sqlalchemy import CompoundSelect, RowMapping, Select, func, insert, or_, select, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from mosaic.core.money import Money
+from mosaic.core.money import ZERO, Money
 from mosaic.cost.models import budget, model_call, reservation
 from mosaic.cost.schemas import ModelCall, Reservation, RunCost
 from mosaic.providers import Usage
@@ -160,53 +161,64 @@ class CostRepository:
         }  # fmt: skip
         return self._insert(model_call).values(**values).on_conflict_do_nothing()
 
-    async def run_cost(self, tx: Transaction, tenant: str, run_id: str) -> RunCost:
-        """Return the sums of a run and its children."""
-        sums = await tx.row(
-            select(
-                func.count().label("calls"),
-                func.coalesce(func.sum(model_call.c.nanos), 0).label("nanos"),
-                func.count().filter(model_call.c.nanos.is_(None)).label("unpriced"),
-                func.count().filter(model_call.c.provider == "scripted").label("scripted"),
-                *(func.coalesce(func.sum(model_call.c[name]), 0).label(name) for name in _COUNTERS),
-            ).where(_family(model_call, run_id), model_call.c.tenant_id == tenant)
-        )
-        held = await tx.rows(
-            select(reservation.c.status, func.sum(reservation.c.nanos).label("nanos"))
-            .where(
-                reservation.c.status.in_(("open", "unconfirmed")),
-                _family(reservation, run_id),
-                reservation.c.tenant_id == tenant,
-            )
-            .group_by(reservation.c.status)
-        )
-        limits = await tx.row(
-            select(budget.c.limit_nanos, budget.c.limit_tokens).where(
-                budget.c.run_id == _root_of(tenant, run_id), budget.c.tenant_id == tenant
-            )
-        )
-        return _run_cost(sums, {row["status"]: int(row["nanos"]) for row in held}, limits)
+    async def run_costs(self, tx: Transaction, tenant: str, run_ids: Sequence[str]) -> dict[str, RunCost]:
+        """Return the sums of each of some runs and its children."""
+        called = [
+            func.count().label("calls"),
+            func.coalesce(func.sum(model_call.c.nanos), 0).label("nanos"),
+            func.count().filter(model_call.c.nanos.is_(None)).label("unpriced"),
+            func.count().filter(model_call.c.provider == "scripted").label("scripted"),
+            *(func.coalesce(func.sum(model_call.c[name]), 0).label(name) for name in _COUNTERS),
+        ]
+        sums = {row["family"]: row for row in await tx.rows(_by_family(model_call, tenant, run_ids, called))}
+        held_nanos = func.coalesce(func.sum(reservation.c.nanos).filter(reservation.c.status == "open"), 0)
+        lost = func.coalesce(func.sum(reservation.c.nanos).filter(reservation.c.status == "unconfirmed"), 0)
+        wanted = [held_nanos.label("open"), lost.label("unconfirmed")]
+        kept = reservation.c.status.in_(("open", "unconfirmed"))
+        held = {
+            row["family"]: row
+            for row in await tx.rows(_by_family(reservation, tenant, run_ids, wanted, kept))
+        }
+        limits = {row["run_id"]: row for row in await tx.rows(_limits(tenant, run_ids))}
+        return {
+            run_id: _run_cost(sums.get(run_id), held.get(run_id), limits.get(run_id)) for run_id in run_ids
+        }
 
     async def calls(self, tx: Transaction, tenant: str, run_id: str, limit: int) -> list[ModelCall]:
         """Return the ledger of a run and its children, oldest first."""
-        query = (
-            select(model_call)
-            .where(_family(model_call, run_id), model_call.c.tenant_id == tenant)
-            .order_by(model_call.c.occurred_at, model_call.c.call_key, model_call.c.turn)
-            .limit(limit)
-        )
+        family = union_all(*_families(model_call, tenant, [run_id], list(model_call.c))).subquery()
+        query = select(family).order_by(family.c.occurred_at, family.c.call_key, family.c.turn).limit(limit)
         return [_model_call(row) for row in await tx.rows(query)]
 
 
-def _family(table: Any, run_id: str) -> Any:
-    return or_(table.c.root_run_id == run_id, table.c.run_id == run_id)
+def _families(
+    table: Any, tenant: str, run_ids: Sequence[str], columns: Sequence[Any], *conditions: Any
+) -> tuple[Select[Any], Select[Any]]:
+    """Return what reads the rows of families by their root, and those of children by their own run.
+
+    Apart, since with an OR between them SQLite reads every row of the tenant.
+    """
+    of_root = select(table.c.root_run_id.label("family"), *columns).where(table.c.root_run_id.in_(run_ids))
+    of_child = select(table.c.run_id.label("family"), *columns).where(
+        table.c.run_id.in_(run_ids), table.c.root_run_id != table.c.run_id
+    )
+    scope = (*conditions, table.c.tenant_id == tenant)
+    return of_root.where(*scope), of_child.where(*scope)
 
 
-def _root_of(tenant: str, run_id: str) -> Any:
+def _by_family(
+    table: Any, tenant: str, run_ids: Sequence[str], columns: Sequence[Any], *conditions: Any
+) -> CompoundSelect[Any]:
+    of_root, of_child = _families(table, tenant, run_ids, columns, *conditions)
+    return union_all(of_root.group_by(table.c.root_run_id), of_child.group_by(table.c.run_id))
+
+
+def _limits(tenant: str, run_ids: Sequence[str]) -> Select[Any]:
+    own, root = budget.alias("own"), budget.alias("root")
     return (
-        select(budget.c.root_run_id)
-        .where(budget.c.run_id == run_id, budget.c.tenant_id == tenant)
-        .scalar_subquery()
+        select(own.c.run_id, root.c.limit_nanos, root.c.limit_tokens)
+        .join(root, (root.c.run_id == own.c.root_run_id) & (root.c.tenant_id == own.c.tenant_id))
+        .where(own.c.run_id.in_(run_ids), own.c.tenant_id == tenant)
     )
 
 
@@ -287,18 +299,16 @@ def _refused(row: RowMapping | None, root: str) -> Refused:
     )
 
 
-def _run_cost(sums: RowMapping | None, held: dict[str, int], limits: RowMapping | None) -> RunCost:
-    if sums is None:
-        raise LookupError("a sum without GROUP BY has one row")
+def _run_cost(sums: RowMapping | None, held: RowMapping | None, limits: RowMapping | None) -> RunCost:
     limit_nanos = limits["limit_nanos"] if limits is not None else None
     return RunCost(
-        money=Money(int(sums["nanos"])),
-        usage=Usage(**{name: int(sums[name]) for name in _COUNTERS}),
-        calls=int(sums["calls"]),
-        unpriced_calls=int(sums["unpriced"]),
-        scripted=bool(sums["scripted"]),
-        reserved=Money(held.get("open", 0)),
-        unconfirmed=Money(held.get("unconfirmed", 0)),
+        money=Money(int(sums["nanos"])) if sums is not None else ZERO,
+        usage=Usage(**{name: int(sums[name]) if sums is not None else 0 for name in _COUNTERS}),
+        calls=int(sums["calls"]) if sums is not None else 0,
+        unpriced_calls=int(sums["unpriced"]) if sums is not None else 0,
+        scripted=sums is not None and bool(sums["scripted"]),
+        reserved=Money(int(held["open"])) if held is not None else ZERO,
+        unconfirmed=Money(int(held["unconfirmed"])) if held is not None else ZERO,
         limit=Money(int(limit_nanos)) if limit_nanos is not None else None,
         limit_tokens=limits["limit_tokens"] if limits is not None else None,
     )

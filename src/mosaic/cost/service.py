@@ -1,5 +1,6 @@
 """Prices, the ledger and hard budgets of model calls."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mosaic.core.clock import Clock, now
@@ -10,9 +11,11 @@ from mosaic.core.money import Money
 from mosaic.cost.budgets import Budgets
 from mosaic.cost.holds import Hold
 from mosaic.cost.payer import Payer
+from mosaic.cost.price_book import PriceBook
 from mosaic.cost.prices import PriceList
 from mosaic.cost.repository import Asked, CostRepository, Refused
 from mosaic.cost.schemas import CostSettings, ModelCall, Reservation, RunCost
+from mosaic.cost.token_cost import TokenCost
 from mosaic.providers import ModelCapabilities, Usage
 from mosaic.storage import Database, SyncTransaction, Transaction, Write
 
@@ -42,16 +45,30 @@ class Cost:
         self._rows = CostRepository(database.dialect)
         self.prices = PriceList(self._settings.prices)
         self._budgets: Budgets | None = None
+        self._own_prices: PriceBook | None = None
         self._holds: dict[tuple[str, str, str, int], Hold] = {}
 
     def draw_on(self, budgets: Budgets) -> None:
         """Have every call fit the budgets above its run, too."""
         self._budgets = budgets
 
+    def prefer(self, own_prices: PriceBook) -> None:
+        """Have a tenant's own price come before every other."""
+        self._own_prices = own_prices
+
     def price(
-        self, provider: str, model: str, usage: Usage, *, capabilities: ModelCapabilities | None = None
+        self,
+        provider: str,
+        model: str,
+        usage: Usage,
+        *,
+        tenant: str,
+        capabilities: ModelCapabilities | None = None,
     ) -> Money | None:
-        """Return what `usage` costs; None when nobody knows. See `PriceList.price`."""
+        """Return what `usage` costs a tenant; None when nobody knows. See `PriceList.price`."""
+        own = self._own(provider, model, tenant)
+        if own is not None:
+            return Money(own.of(usage))
         return self.prices.price(provider, model, usage, capabilities=capabilities)
 
     def estimate(
@@ -59,11 +76,15 @@ class Cost:
         provider: str,
         model: str,
         *,
+        tenant: str,
         input_tokens: int,
         max_output_tokens: int,
         capabilities: ModelCapabilities | None = None,
     ) -> Money | None:
-        """Return the most that a call can cost; None when nobody knows. See `PriceList.estimate`."""
+        """Return the most that a call can cost a tenant; None when nobody knows. See `PriceList.estimate`."""
+        own = self._own(provider, model, tenant)
+        if own is not None:
+            return Money(own.most(input_tokens, max_output_tokens))
         return self.prices.estimate(
             provider,
             model,
@@ -71,6 +92,9 @@ class Cost:
             max_output_tokens=max_output_tokens,
             capabilities=capabilities,
         )
+
+    def _own(self, provider: str, model: str, tenant: str) -> TokenCost | None:
+        return self._own_prices.own(provider, model, tenant=tenant) if self._own_prices is not None else None
 
     async def open_budget(
         self,
@@ -237,8 +261,12 @@ class Cost:
 
     async def run_cost(self, ctx: Context, run_id: str) -> RunCost:
         """Return what a run and its child runs have cost so far; zero for a run without calls."""
+        return (await self.run_costs(ctx, [run_id]))[run_id]
+
+    async def run_costs(self, ctx: Context, run_ids: Sequence[str]) -> dict[str, RunCost]:
+        """Return what each of some runs has cost so far, with its child runs."""
         async with self._database.transaction(read_only=True) as tx:
-            return await self._rows.run_cost(tx, ctx.tenant, run_id)
+            return await self._rows.run_costs(tx, ctx.tenant, run_ids)
 
     async def calls(self, ctx: Context, run_id: str, *, limit: int = _MOST_CALLS_LISTED) -> list[ModelCall]:
         """Return the ledger of a run and its child runs, oldest first, at most `limit` rows."""

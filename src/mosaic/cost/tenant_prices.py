@@ -1,5 +1,6 @@
 """A tenant's own prices: set, shown, removed; each with where it stands and since when."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ from mosaic.core.clock import Clock, now
 from mosaic.core.context import Context
 from mosaic.core.errors import InvalidInput, NotFound, Problem
 from mosaic.core.values import JsonObject
+from mosaic.core.versions import require_version, version_of
 from mosaic.cost.models import cost_revision, price_override
 from mosaic.cost.price_book import PriceBook
 from mosaic.cost.schemas import TokenPrice
@@ -40,6 +42,11 @@ class OwnPrice:
     price: TokenPrice
     source: str
     valid_from: datetime
+
+    @property
+    def version(self) -> str:
+        """What was set."""
+        return version_of(self.to_json())
 
     def to_json(self) -> JsonObject:
         """Return the price as a JSON object."""
@@ -90,11 +97,13 @@ class OwnPrices:
         *,
         source: str,
         valid_from: datetime | None = None,
+        only: Collection[str] | None = None,
     ) -> OwnPrice:
         """Set the tenant's price of a model, or of all that fit a pattern.
 
         Raises:
             InvalidInput: naming each field that is wrong.
+            Stale: if the price that is set now has a version that is not among `only`.
         """
         _check(pattern, price, source)
         moment = self._clock()
@@ -107,6 +116,7 @@ class OwnPrices:
         }  # fmt: skip
         new = self._upsert(price_override).values(tenant_id=ctx.tenant, pattern=pattern, **values)
         async with self._database.transaction() as tx:
+            await self._require(tx, ctx, pattern, only)
             await tx.execute(
                 new.on_conflict_do_update(index_elements=list(price_override.primary_key), set_=values)
             )
@@ -114,13 +124,15 @@ class OwnPrices:
         await self.refresh()
         return own
 
-    async def remove(self, ctx: Context, pattern: str) -> None:
+    async def remove(self, ctx: Context, pattern: str, *, only: Collection[str] | None = None) -> None:
         """Remove a tenant's own price.
 
         Raises:
             NotFound: if it has none with that pattern.
+            Stale: if it has a version that is not among `only`.
         """
         async with self._database.transaction() as tx:
+            await self._require(tx, ctx, pattern, only)
             gone = await tx.execute(
                 delete(price_override).where(
                     price_override.c.pattern == pattern, price_override.c.tenant_id == ctx.tenant
@@ -133,12 +145,24 @@ class OwnPrices:
             await self._note(tx, ctx, "price.removed", {"model": pattern})
         await self.refresh()
 
+    async def _require(
+        self, tx: Transaction, ctx: Context, pattern: str, only: Collection[str] | None
+    ) -> None:
+        """Hold a price until the transaction ends, and check its version."""
+        if only is None:
+            return
+        query = select(price_override).where(
+            price_override.c.pattern == pattern, price_override.c.tenant_id == ctx.tenant
+        )
+        row = await tx.row(query.with_for_update())
+        require_version(_own(row).version if row is not None else None, only, what="price")
+
     async def all(self, ctx: Context) -> list[OwnPrice]:
         """Return the tenant's own prices, by pattern."""
         query = select(price_override).where(price_override.c.tenant_id == ctx.tenant)
         async with self._database.transaction(read_only=True) as tx:
             rows = await tx.rows(query.order_by(price_override.c.pattern))
-        return [OwnPrice(row["pattern"], _price(row), row["source"], row["valid_from"]) for row in rows]
+        return [_own(row) for row in rows]
 
     async def refresh(self) -> None:
         """Read the prices of all tenants again if anybody changed one."""
@@ -165,6 +189,10 @@ class OwnPrices:
         )
         self._bus.publish_in(tx, _TOPIC)
         await self._journal.append(tx, ctx, [NewEvent(event, data)])
+
+
+def _own(row: RowMapping) -> OwnPrice:
+    return OwnPrice(row["pattern"], _price(row), row["source"], row["valid_from"])
 
 
 def _price(row: RowMapping) -> TokenPrice:

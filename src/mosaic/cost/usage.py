@@ -14,6 +14,7 @@ from mosaic.core.errors import InvalidInput, Problem, TenantViolation
 from mosaic.core.values import JsonObject
 from mosaic.cost.limits import BudgetPeriod, period_end, period_start
 from mosaic.cost.usage_repository import UsageRepository
+from mosaic.cost.usage_sums import UsageSums
 from mosaic.storage import Database
 
 __all__ = ["DIMENSIONS", "BillPage", "Forecast", "UsageReports", "UsageRow"]
@@ -29,6 +30,10 @@ _BILL_COLUMNS = (
     "cached", "outcome", "latency_ms", "usd",
 )  # fmt: skip
 _HISTORY_DAYS = 28
+_SUMS = (
+    "calls", "failed", "from_cache", "unpriced", "nanos", "input_tokens", "output_tokens", "cached_input_tokens",
+    "cache_write_tokens",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,8 @@ class UsageRow:
         of: dimension -> value; None where calls had none.
         nanos: what the priced calls cost.
         unpriced: calls whose price nobody knows; `nanos` does not hold them.
-        latency_ms: on average, of calls from outside.
+        latency_ms: on average, of the `timed` calls.
+        timed: calls whose latency is known.
     """
 
     of: Mapping[str, str | None]
@@ -53,6 +59,7 @@ class UsageRow:
     cached_input_tokens: int
     cache_write_tokens: int
     latency_ms: float | None
+    timed: int = 0
 
     def to_json(self) -> JsonObject:
         """Return the row as a JSON object."""
@@ -123,6 +130,7 @@ class UsageReports:
         self._database = database
         self._clock = clock
         self._rows = UsageRepository(database.dialect)
+        self._sums = UsageSums(database, self._rows, clock=clock)
 
     async def usage(
         self,
@@ -148,17 +156,38 @@ class UsageReports:
         """
         wanted = _checked(ctx, by, where or {})
         start, end = self._span(since, until)
-        async with self._database.transaction(read_only=True) as tx:
-            rows = await self._rows.sums(tx, ctx.tenant, by=by, since=start, until=end, where=wanted)
+        rows = await self._sums.of(ctx.tenant, by=by, since=start, until=end, where=wanted)
         return [
             UsageRow(
                 {name: row[name] for name in by}, int(row["calls"]), int(row["failed"]), int(row["from_cache"]),
                 int(row["unpriced"]), int(row["nanos"]), int(row["input_tokens"]), int(row["output_tokens"]),
                 int(row["cached_input_tokens"]), int(row["cache_write_tokens"]),
-                float(row["latency_ms"]) if row["latency_ms"] is not None else None,
+                float(row["latency_ms"]) if row["latency_ms"] is not None else None, int(row["timed"]),
             )
             for row in rows[:_MOST_ROWS]
         ]  # fmt: skip
+
+    async def usage_and_total(
+        self,
+        ctx: Context,
+        *,
+        by: Sequence[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        where: Mapping[str, str] | None = None,
+    ) -> tuple[list[UsageRow], UsageRow]:
+        """Return what `usage` does, and the sum of all, which is of the same moment: the ledger is read once.
+
+        Raises:
+            InvalidInput: if a dimension is not one.
+            TenantViolation: if a filter names another tenant.
+        """
+        rows = await self.usage(ctx, by=by, since=since, until=until, where=where)
+        if not by:
+            return rows, rows[0]
+        if len(rows) >= _MOST_ROWS:  # there are more
+            return rows, (await self.usage(ctx, since=since, until=until, where=where))[0]
+        return rows, _total(rows)
 
     async def forecast(
         self, ctx: Context, *, period: BudgetPeriod = "month", where: Mapping[str, str] | None = None
@@ -225,6 +254,17 @@ class UsageReports:
                     "A time needs its zone.", problems=[Problem("has no time zone", path=name)]
                 )
         return start, end
+
+
+def _total(rows: Sequence[UsageRow]) -> UsageRow:
+    timed = sum(row.timed for row in rows)
+    latency_ms = sum((row.latency_ms or 0.0) * row.timed for row in rows)
+    return UsageRow(
+        of={},
+        **{name: sum(getattr(row, name) for row in rows) for name in _SUMS},
+        latency_ms=latency_ms / timed if timed else None,
+        timed=timed,
+    )
 
 
 def _checked(ctx: Context, by: Sequence[str], where: Mapping[str, str]) -> Mapping[str, str]:

@@ -61,6 +61,7 @@ class UsageRepository:
                 for name in ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens")
             ),
             func.avg(model_call.c.latency_ms).label("latency_ms"),
+            func.count(model_call.c.latency_ms).label("timed"),
         )
         query = self._bounded(query, tenant, since, until, where)
         if columns:

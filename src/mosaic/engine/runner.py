@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -48,7 +49,11 @@ class _Active:
 
 
 class Runner:
-    """The executions that run on this node."""
+    """The executions that run on this node.
+
+    Attributes:
+        ended: how many ended here, by handler and status.
+    """
 
     def __init__(
         self,
@@ -70,10 +75,16 @@ class Runner:
         self._host = host
         self._results = results
         self._clock = clock
+        self.ended: Counter[tuple[str, str]] = Counter()
         self._active: dict[str, _Active] = {}
         self._cancelled_early: set[str] = set()
         self._runs: set[asyncio.Event] = set()
         self._stopping = False
+
+    @property
+    def open(self) -> int:
+        """How many run here now."""
+        return len(self._active)
 
     def has(self, execution_id: str) -> bool:
         """Say whether an execution runs here, or is about to."""
@@ -154,6 +165,7 @@ class Runner:
             return _End.HANDED_OVER
         if scope.halted is Halt.CANCEL:
             await to_the_end(self._endings.end(row, "cancelled", "cancelled"))
+            self.ended[row.handler, "cancelled"] += 1
             return _End.DONE
         if finished:
             return await self._record(active, result=task.result())
@@ -207,6 +219,7 @@ class Runner:
                 row, status, code
             )  # its result stood there already, so nothing was written
             return _End.DONE
+        self.ended[row.handler, status] += 1
         self._results.tell(row.id, ExecutionResult.from_recorded(recorded.result, recorded.error))
         self._bus.publish(execution_topic(row.id))
         return _End.DONE

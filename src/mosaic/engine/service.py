@@ -1,7 +1,7 @@
 """The engine: starts handlers durably, on whichever node, and brings them to their end."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from mosaic.core.clock import Clock, now
@@ -143,6 +143,16 @@ class Engine:
     def node_id(self) -> str | None:
         """This node; None while not launched."""
         return self._node.id if self._node is not None else None
+
+    @property
+    def open_executions(self) -> int:
+        """How many executions run in this process now."""
+        return self._node.runner.open if self._node is not None else 0
+
+    @property
+    def ended_executions(self) -> Mapping[tuple[str, str], int]:
+        """How many executions ended in this process since it is a node, by handler and status."""
+        return self._node.runner.ended if self._node is not None else {}
 
     async def nodes(self) -> list[NodeInfo]:
         """Return the nodes that run executions, and on PostgreSQL those that died within a day."""

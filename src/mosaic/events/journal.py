@@ -1,6 +1,7 @@
 """The journal: the one record of what happened, and of every effect's result."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -103,6 +104,41 @@ class Journal:
                 tx, ctx.tenant, after=after, run_id=run_id, types=types, limit=limit
             )
 
+    async def read_runs(
+        self, ctx: Context, run_ids: Sequence[str], *, after: int, types: Sequence[str], limit: int = _PAGE
+    ) -> list[Event]:
+        """Return events of some runs and types after a sequence number, in order, at most `limit`."""
+        async with self._database.transaction(read_only=True) as tx:
+            return await self._repository.read_runs(
+                tx, ctx.tenant, run_ids, after=after, types=types, limit=limit
+            )
+
+    async def read_back(
+        self,
+        ctx: Context,
+        *,
+        before: int | None = None,
+        after: int = 0,
+        beginnings: Sequence[str] = (),
+        actor: str | None = None,
+        limit: int = _PAGE,
+    ) -> list[Event]:
+        """Return the tenant's events before a sequence number, newest first, at most `limit`.
+
+        Args:
+            ctx: whose journal.
+            before: None begins at the newest event.
+            after: where to stop looking, so that a rare kind of event does not cost the whole journal.
+            beginnings: of the types that are wanted, such as ``approval.``; none wants all.
+            actor: only what this one did.
+            limit: how many at most.
+        """
+        async with self._database.transaction(read_only=True) as tx:
+            return await self._repository.read_back(
+                tx, ctx.tenant, after=after, before=before if before is not None else 2**63 - 1,
+                beginnings=beginnings, actor=actor, limit=limit,
+            )  # fmt: skip
+
     async def tail(
         self, ctx: Context, *, after: int = 0, run_id: str | None = None
     ) -> AsyncGenerator[Event, None]:
@@ -110,13 +146,25 @@ class Journal:
 
         Close the iterator (``contextlib.aclosing``) when done.
         """
+        async with contextlib.aclosing(self.follow(ctx, after=after, run_id=run_id)) as pages:
+            async for events in pages:
+                for event in events:
+                    yield event
+
+    async def follow(
+        self, ctx: Context, *, after: int = 0, run_id: str | None = None
+    ) -> AsyncGenerator[list[Event], None]:
+        """Yield what `tail` yields, as many at a time as there are; never none.
+
+        Close the iterator (``contextlib.aclosing``) when done.
+        """
         # Subscribed before the first look: an event is either in what we read or wakes us.
         with self._bus.subscribe(events_topic(ctx.tenant)) as subscription:
             while True:
                 events = await self.read(ctx, after=after, run_id=run_id)
-                for event in events:
-                    yield event
-                    after = event.seq
+                if events:
+                    yield events
+                    after = events[-1].seq
                 if len(events) < _PAGE:
                     await subscription.wait(timeout_s=self._look_again_s)
 

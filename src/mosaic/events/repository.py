@@ -18,6 +18,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     null,
+    or_,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -202,6 +203,46 @@ class JournalRepository:
         if types is not None:
             query = query.where(event.c.type.in_(types))
         query = query.where(event.c.tenant_id == tenant).order_by(event.c.seq).limit(limit)
+        return [_event(row) for row in await tx.rows(query)]
+
+    async def read_runs(
+        self,
+        tx: Transaction,
+        tenant: str,
+        run_ids: Sequence[str],
+        *,
+        after: int,
+        types: Sequence[str],
+        limit: int,
+    ) -> list[Event]:
+        """Return events of some runs in order."""
+        query = select(event).where(
+            event.c.run_id.in_(run_ids),
+            event.c.type.in_(types),
+            event.c.seq > after,
+            event.c.tenant_id == tenant,
+        )
+        return [_event(row) for row in await tx.rows(query.order_by(event.c.seq).limit(limit))]
+
+    async def read_back(
+        self,
+        tx: Transaction,
+        tenant: str,
+        *,
+        after: int,
+        before: int,
+        beginnings: Sequence[str],
+        actor: str | None,
+        limit: int,
+    ) -> list[Event]:
+        """Return events between two places whose types begin so, newest first."""
+        kinds = [func.substr(event.c.type, 1, len(text)) == text for text in beginnings]
+        query = select(event).where(event.c.seq > after, event.c.seq < before)
+        if kinds:
+            query = query.where(or_(*kinds))
+        if actor is not None:
+            query = query.where(event.c.actor == actor)
+        query = query.where(event.c.tenant_id == tenant).order_by(event.c.seq.desc()).limit(limit)
         return [_event(row) for row in await tx.rows(query)]
 
     async def head(self, tx: Transaction, tenant: str) -> int:

@@ -67,8 +67,12 @@ class Callers:
         key = self._keys.lookup(shown)
         caller = self._known.get(key.id)
         if caller is None or caller.key is not key:
-            caller = self._known[key.id] = Caller(Payer(key.tenant, key.project, key_id=key.id), key)
+            caller = self._known[key.id] = Caller(_payer(key), key)
         return caller
+
+
+def _payer(key: VirtualKey) -> Payer:
+    return Payer(key.tenant, key.project, run_id=key.run_id, key_id=key.id)
 
 
 def _shown(headers: list[tuple[bytes, bytes]]) -> str | None:

@@ -72,7 +72,11 @@ class BoundedConnection(HttpToolsProtocol):
         except HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
         except HttpParserUpgrade:
-            self._unsupported_upgrade_warning()
+            if self._should_upgrade():
+                self._timer.cancel()  # the WebSocket has its own bounds
+                self.handle_websocket_upgrade()
+            else:
+                self._unsupported_upgrade_warning()
         if self._head_since:
             self._head_size += len(data)
             if self._head_size > self.bounds.head_bytes and not self.transport.is_closing():
@@ -95,13 +99,25 @@ class BoundedConnection(HttpToolsProtocol):
             self._usual()
         else:
             self._directly(answer)
-        self.headers = _Dropped()
+        if not (self.parser.should_upgrade() and self._should_upgrade()):
+            self.headers = _Dropped()
+
+    def _should_upgrade(self) -> bool:
+        # What the WebSocket library would stumble over is no WebSocket.
+        is_plain = (
+            self.parser.get_method() == b"GET"
+            and self.url.isascii()
+            and self.parser.get_http_version() == "1.1"
+        )
+        return is_plain and super()._should_upgrade()
 
     def _usual(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expects
         self.headers += headers
+        # For streams that last: they bound what is kept for a client that does not read.
+        cast("Any", self.scope)["extensions"] = {"mosaic.connection": self.transport}
         super().on_headers_complete()
 
     def _directly(self, answer: Direct) -> None:

@@ -204,6 +204,7 @@ class ModelAttempt:
         return self._cost.estimate(
             self._provider,
             self._request.model,
+            tenant=self._site.ctx.tenant,
             input_tokens=self._input_tokens,
             max_output_tokens=output_tokens,
             capabilities=able,
@@ -255,7 +256,7 @@ class ModelAttempt:
                 provider=self._provider,
                 model=self._request.model,
                 usage=used,
-                money=self._cost.price(self._provider, self._request.model, used, capabilities=able),
+                money=self._price(self._request.model, used, able),
                 response_id=error.data.get("response_id"),
             )
             await self._cost.settle_now(self._site.ctx, reservation, entry)
@@ -265,11 +266,15 @@ class ModelAttempt:
         else:
             await self._cost.release(reservation)
 
+    def _price(self, model: str, usage: Usage, able: ModelCapabilities) -> Money | None:
+        tenant = self._site.ctx.tenant
+        return self._cost.price(self._provider, model, usage, tenant=tenant, capabilities=able)
+
     def _entry(self, response: ModelResponse, able: ModelCapabilities) -> ModelCall:
         money = None
         # The answer's own name of the model is the exact one; a router may give a name that no list knows.
         for model in dict.fromkeys((response.model, self._request.model)):
-            money = self._cost.price(self._provider, model, response.usage, capabilities=able)
+            money = self._price(model, response.usage, able)
             if money is not None:
                 break
         return ModelCall(

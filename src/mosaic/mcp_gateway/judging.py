@@ -108,11 +108,12 @@ class CallJudge:
                 f"The MCP server {name} has no tool {call.tool[:100]!r}.", hint="List its tools."
             )
         policy = await self._outside.policy(ctx)
-        ruling = await self._judge.judge(policy, PolicyCall(spec, call.arguments, ctx, run_id=call_id))
+        # As the tool door does: the client is the agent, and a call outside any run belongs to who makes it.
+        asked = PolicyCall(spec, call.arguments, ctx, run_id=call_id, owner=ctx.actor)
+        ruling = await self._judge.judge(policy, asked)
         if ruling.decision is Decision.DENY:
-            self._note(
-                ctx, "tool.denied", call_id, _about(spec.name, spec, call, caller, reason=ruling.reason)
-            )
+            data = _about(spec.name, spec, call, caller, reason=ruling.reason, ruling=ruling)
+            self._note(ctx, "tool.denied", call_id, data)
             yield Judged(text_result(f"The policy refuses {spec.name}: {ruling.reason}.", is_error=True))
             return
         if ruling.decision is Decision.ASK:
@@ -176,7 +177,7 @@ class CallJudge:
             failure = "cancelled"
         elif failure is None and judged.status >= _OK:
             failure = f"http_{judged.status}"
-        data = _about(spec.name, spec, call, caller)
+        data = _about(spec.name, spec, call, caller, ruling=ruling)
         data["duration_ms"] = round((monotonic() - began) * 1_000)
         if failure is not None:
             data["error"] = {"code": failure}
@@ -194,7 +195,13 @@ class CallJudge:
 
 
 def _about(
-    name: str, spec: ToolSpec | None, call: Call, caller: GatewayCaller, *, reason: str | None = None
+    name: str,
+    spec: ToolSpec | None,
+    call: Call,
+    caller: GatewayCaller,
+    *,
+    reason: str | None = None,
+    ruling: Ruling | None = None,
 ) -> JsonObject:
     data: JsonObject = {
         "tool": name,
@@ -203,6 +210,8 @@ def _about(
         "arguments": shown_json(call.arguments, _SHOWN_CHARACTERS),
         "via": "mcp-gateway",
     }
+    if ruling is not None:
+        data["policy"] = ruling.to_json()
     if reason is not None:
         data["reason"] = reason
     return data

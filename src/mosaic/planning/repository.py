@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import RowMapping, and_, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mosaic.core.money import Money
@@ -81,6 +81,13 @@ class PlanRepository:
             )
         return [_plan(row) for row in await tx.rows(query.where(plan.c.tenant_id == tenant))]
 
+    async def counts(self, tx: Transaction, tenant: str) -> dict[str, int]:
+        """Return how many plans each project has."""
+        query = select(plan.c.project_id, func.count().label("plans")).where(plan.c.tenant_id == tenant)
+        return {
+            row["project_id"]: int(row["plans"]) for row in await tx.rows(query.group_by(plan.c.project_id))
+        }
+
     async def count_up(self, tx: Transaction, tenant: str, plan_id: str, *, at: datetime) -> Plan | None:
         """Count a plan's version up, and hold the plan until the transaction ends; None when there is none."""
         counted = (
@@ -124,6 +131,17 @@ class PlanRepository:
             new = {row[name] for row in rows for name in ("plan_id", "depends_on_plan_id")} - found
             found |= new
         return found
+
+    async def groups(self, tx: Transaction, tenant: str, plan_ids: Sequence[str]) -> dict[str, set[str]]:
+        """Return for each of these plans the plans that hang together with it, itself among them."""
+        every = await self.connected(tx, tenant, plan_ids)
+        group = {plan_id: {plan_id} for plan_id in every}
+        here, there = work_dependency.c.plan_id, work_dependency.c.depends_on_plan_id
+        query = select(here, there).distinct().where(here != there, here.in_(every))
+        for row in await tx.rows(query.where(work_dependency.c.tenant_id == tenant)):
+            joined = group[row["plan_id"]] | group[row["depends_on_plan_id"]]
+            group |= dict.fromkeys(joined, joined)
+        return {plan_id: group[plan_id] for plan_id in plan_ids}
 
     async def plans_of(self, tx: Transaction, tenant: str, item_ids: Collection[str]) -> set[str]:
         """Return the plans of items."""

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from mosaic.core.clock import Clock, now
 from mosaic.core.context import Context
 from mosaic.core.errors import Conflict, InvalidInput, NotFound
-from mosaic.core.ids import id_prefix, new_id
+from mosaic.core.ids import new_id
 from mosaic.core.page import Page
 from mosaic.core.values import JsonObject
 from mosaic.events import Journal, NewEvent
@@ -16,34 +16,18 @@ from mosaic.planning.diffs import diff_of, reversed_states
 from mosaic.planning.draft import Draft
 from mosaic.planning.errors import StalePlan
 from mosaic.planning.keys import parse_key
+from mosaic.planning.loading import LoadedPlan, PlanLoader
 from mosaic.planning.operations import Add, Link, Move, Operation, Unlink
 from mosaic.planning.picture import Picture, consequences
 from mosaic.planning.repository import PlanRepository
 from mosaic.planning.run_repository import ItemRunRepository
 from mosaic.planning.schedule import find_cycle
-from mosaic.planning.schemas import ACTIVE_RUN, ChangeSet, Item, LinkedRun, Plan
+from mosaic.planning.schemas import ACTIVE_RUN, ChangeSet, Item, Plan
 from mosaic.storage import Database, Transaction
 
 __all__ = ["Plans"]
 
 _NAMED = 12
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """What one transaction sees of a plan."""
-
-    plan: Plan
-    items: dict[str, Item]
-    others: tuple[Item, ...]
-    runs: tuple[LinkedRun, ...]
-
-    def picture(self) -> Picture:
-        return Picture(self.plan, self.items.values(), others=self.others, runs=self.runs)
-
-    def draft(self) -> Draft:
-        busy = (linked.item for linked in self.runs if linked.status in ACTIVE_RUN)
-        return Draft(self.plan, self.items.values(), others=self.others, active=busy)
 
 
 class _Unchanged(Exception):
@@ -63,6 +47,7 @@ class Plans:
         self._clock = clock
         self._rows = PlanRepository(database.dialect)
         self._runs = ItemRunRepository(database.dialect)
+        self._loader = PlanLoader(self._rows, self._runs)
 
     # Reading
 
@@ -73,7 +58,7 @@ class Plans:
             NotFound: if the tenant has no such plan.
         """
         async with self._database.transaction(read_only=True) as tx:
-            return (await self._load(tx, ctx, await self._get(tx, ctx, plan_id))).picture()
+            return (await self._loader.load(tx, ctx, await self._get(tx, ctx, plan_id))).picture()
 
     async def page(
         self, ctx: Context, *, project: str | None = None, cursor: str | None = None, limit: int = 50
@@ -83,12 +68,34 @@ class Plans:
         Raises:
             InvalidInput: if the cursor is not one of ours.
         """
-        before = _read_place(cursor) if cursor else None
         async with self._database.transaction(read_only=True) as tx:
-            found = await self._rows.page(tx, ctx.tenant, project=project, before=before, limit=limit + 1)
-            pictures = [(await self._load(tx, ctx, plan)).picture() for plan in found[:limit]]
+            page = await self._page(tx, ctx, project, cursor, limit)
+            loaded = await self._loader.load_all(tx, ctx, page.items)
+        return Page(tuple(one.picture() for one in loaded), page.next_cursor)
+
+    async def rows(
+        self, ctx: Context, *, project: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> Page[Plan]:
+        """Return a page of plans without their items, newest first.
+
+        Raises:
+            InvalidInput: if the cursor is not one of ours.
+        """
+        async with self._database.transaction(read_only=True) as tx:
+            return await self._page(tx, ctx, project, cursor, limit)
+
+    async def _page(
+        self, tx: Transaction, ctx: Context, project: str | None, cursor: str | None, limit: int
+    ) -> Page[Plan]:
+        before = _read_place(cursor) if cursor else None
+        found = await self._rows.page(tx, ctx.tenant, project=project, before=before, limit=limit + 1)
         more = found[limit - 1] if len(found) > limit else None
-        return Page(tuple(pictures), f"{more.created_at.isoformat()}~{more.id}" if more else None)
+        return Page(tuple(found[:limit]), f"{more.created_at.isoformat()}~{more.id}" if more else None)
+
+    async def counts(self, ctx: Context) -> dict[str, int]:
+        """Return how many plans each project of the tenant has."""
+        async with self._database.transaction(read_only=True) as tx:
+            return await self._rows.counts(tx, ctx.tenant)
 
     async def changes(
         self, ctx: Context, plan_id: str, *, cursor: str | None = None, limit: int = 20
@@ -114,21 +121,6 @@ class Plans:
             raise _no_plan(plan_id)
         return found
 
-    async def _load(self, tx: Transaction, ctx: Context, plan: Plan, *, named: Iterable[str] = ()) -> _Loaded:
-        """Read a plan and those that hang together with it, or would by the references in `named`."""
-        references = set(named)
-        plans = {plan.id, *(one.partition(":")[0] for one in references if ":" in one)}
-        ids = [one for one in references if id_prefix(one) == "item"]
-        plans |= await self._rows.plans_of(tx, ctx.tenant, ids)
-        plans = await self._rows.connected(tx, ctx.tenant, plans)
-        items = await self._rows.items(tx, ctx.tenant, plans)
-        return _Loaded(
-            plan,
-            {item.id: item for item in items if item.plan == plan.id},
-            tuple(item for item in items if item.plan != plan.id),
-            tuple(await self._runs.of_plans(tx, ctx.tenant, plans)),
-        )
-
     # Making and removing
 
     async def create(
@@ -153,7 +145,7 @@ class Plans:
         async with self._database.transaction() as tx:
             if operations:
                 await self._rows.hold_links(tx, ctx.tenant)
-            empty = await self._load(tx, ctx, plan, named=_references(operations))
+            empty = await self._loader.load(tx, ctx, plan, named=_references(operations))
             draft = await _applied(empty, operations)
             made = await self._write(tx, ctx, empty, draft, base=0, note="", event="plan.created")
             await self._rows.add(tx, replace(draft.plan, version=1))
@@ -210,7 +202,7 @@ class Plans:
         async with self._database.transaction(read_only=True) as tx:
             plan = await self._get(tx, ctx, plan_id)
             _require_version(plan, base_version)
-            loaded = await self._load(tx, ctx, plan, named=_references(operations))
+            loaded = await self._loader.load(tx, ctx, plan, named=_references(operations))
         draft = await _applied(loaded, operations)
         return await self._worked_out(ctx, loaded, draft, base=plan.version, note=note)
 
@@ -245,7 +237,7 @@ class Plans:
                 if any(isinstance(one, Add | Link | Move) for one in operations):
                     await self._rows.hold_links(tx, ctx.tenant)
                 plan = await self._counted(tx, ctx, plan_id, base_version)
-                loaded = await self._load(tx, ctx, plan, named=_references(operations))
+                loaded = await self._loader.load(tx, ctx, plan, named=_references(operations))
                 draft = await _applied(loaded, operations)
                 made = await self._write(tx, ctx, loaded, draft, base=plan.version, note=note)
                 await self._rows.save(tx, draft.plan)
@@ -285,7 +277,7 @@ class Plans:
                 if "depends_on" in one.fields
                 for other in one.fields["depends_on"].before or ()
             }
-            loaded = await self._load(tx, ctx, plan, named=waits)
+            loaded = await self._loader.load(tx, ctx, plan, named=waits)
             draft = loaded.draft()
             fields, states = reversed_states(plan, loaded.items, change.diff)
             draft.restore(states)
@@ -327,7 +319,7 @@ class Plans:
     async def _worked_out(
         self,
         ctx: Context,
-        loaded: _Loaded,
+        loaded: LoadedPlan,
         draft: Draft,
         *,
         base: int,
@@ -340,7 +332,7 @@ class Plans:
     def _change(
         self,
         ctx: Context,
-        loaded: _Loaded,
+        loaded: LoadedPlan,
         draft: Draft,
         *,
         base: int,
@@ -369,7 +361,7 @@ class Plans:
         self,
         tx: Transaction,
         ctx: Context,
-        loaded: _Loaded,
+        loaded: LoadedPlan,
         draft: Draft,
         *,
         base: int,
@@ -405,7 +397,7 @@ class Plans:
         await self._journal.append(tx, ctx, [NewEvent(event, data)])
 
 
-async def _applied(loaded: _Loaded, operations: Sequence[Operation]) -> Draft:
+async def _applied(loaded: LoadedPlan, operations: Sequence[Operation]) -> Draft:
     """Return the draft that operations make of what was loaded."""
     draft = loaded.draft()
     await asyncio.to_thread(draft.apply, operations)

@@ -147,7 +147,7 @@ def score(field: Field) -> list[Ranked]:
     lowest, quickest = min(costs), field.basis.get("latency_s") or min(latencies)
     offset = 0.0
     if lowest == 0.0:  # beside what is free, the cheapest of the others counts half
-        lowest = offset = min((cost for cost in costs if cost), default=1.0)
+        lowest = offset = min((cost for cost in costs if 0.0 < cost < _INFINITE), default=1.0)
         costs = [cost + offset for cost in costs]
     if lowest == _INFINITE:
         lowest = 1.0

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from functools import cache
 
 from mosaic.agents import AgentSpec
-from mosaic.tools.builtin import BUILTINS
 from mosaic.workflows import Definition
 from mosaic.workflows.schemas import RunStep, Step, ToolEntry, ToolStep, ValidateStep
 
 __all__ = ["needs_files"]
 
-_FILE_TOOLS = frozenset(tool.spec.name for tool in BUILTINS)
 _INNER = ("do", "branches", "finally_", "default", "compensate")
 
 
@@ -22,6 +21,13 @@ def needs_files(definition: Definition) -> bool:
         return True
     blocks = (definition.steps, *(clause.do for clause in definition.catch))
     return any(_acts_on_files(step, definition) for block in blocks for step in _all(block))
+
+
+@cache
+def _file_tools() -> frozenset[str]:
+    from mosaic.tools.builtin import BUILTINS  # noqa: PLC0415  # they take a while to make: only for a run
+
+    return frozenset(tool.spec.name for tool in BUILTINS)
 
 
 def _all(block: tuple[Step, ...]) -> Iterator[Step]:
@@ -44,18 +50,18 @@ def _acts_on_files(step: Step, definition: Definition) -> bool:
         return True
     if isinstance(step, ValidateStep):
         return any(check.kind == "run" or check.file is not None for check in step.checks)
-    return isinstance(step, ToolStep) and (step.tool in _FILE_TOOLS or step.tool in _narrowed(definition))
+    return isinstance(step, ToolStep) and (step.tool in _file_tools() or step.tool in _narrowed(definition))
 
 
 def _narrowed(definition: Definition) -> set[str]:
     """Return the names under which the definition offers a built-in tool with rules of its own."""
     known = (entry for entry in definition.tools.values() if entry.source == "known")
-    return {entry.name for entry in known if (entry.tool or entry.name) in _FILE_TOOLS}
+    return {entry.name for entry in known if (entry.tool or entry.name) in _file_tools()}
 
 
 def _works_on_files(agent: AgentSpec) -> bool:
     return agent.kind == "acp" or any(
-        fnmatchcase(name, wanted) for wanted in agent.tools for name in _FILE_TOOLS
+        fnmatchcase(name, wanted) for wanted in agent.tools for name in _file_tools()
     )
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 from mosaic.core.context import Context
 from mosaic.core.errors import NotFound
+from mosaic.core.values import JsonObject
 from mosaic.events import Event, Journal, RecordedEffect
 from mosaic.runs.progress import within
 
-__all__ = ["ForkPlan", "fork_keys"]
+__all__ = ["ForkPlan", "checkpoints", "fork_keys"]
 
 # The interpreter records the commit of the files as they were when the step began as this effect's result.
 _CHECKPOINT = "checkpoint"
@@ -92,3 +93,21 @@ async def fork_keys(journal: Journal, ctx: Context, run_id: str, from_step: str)
     checkpoint = recorded.get(f"{from_step}#{_CHECKPOINT}")
     commit = checkpoint.result if checkpoint else None
     return ForkPlan(tuple(keys), commit if isinstance(commit, str) else None)
+
+
+async def checkpoints(journal: Journal, ctx: Context, run_id: str) -> list[JsonObject]:
+    """Return the steps that a fork can begin from with their files, in the order they began.
+
+    Each has ``step``, ``at`` and ``commit``, which holds the files as they were when the step began.
+    """
+    recorded = await journal.recorded(ctx, run_id)
+    found: dict[str, JsonObject] = {}
+    after = 0
+    while events := await journal.read(ctx, after=after, run_id=run_id, types=["step.started"], limit=_PAGE):
+        for event in events:
+            kept = recorded.get(f"{event.path}#{_CHECKPOINT}")
+            if kept is not None and isinstance(kept.result, str):
+                at = event.to_json()["occurred_at"]
+                found[str(event.path)] = {"step": event.path, "at": at, "commit": kept.result}
+        after = events[-1].seq
+    return list(found.values())

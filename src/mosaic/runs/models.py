@@ -29,6 +29,8 @@ run = Table(
     Index("ix_run_tenant_created", "tenant_id", "created_at"),
     Index("ix_run_tenant_parent", "tenant_id", "parent_run_id"),
     Index("ix_run_status", "status"),
+    Index("ix_run_tenant_status", "tenant_id", "status", "created_at"),
+    Index("ix_run_tenant_workflow", "tenant_id", "workflow", "created_at"),
 )
 
 # Which definitions a tenant may load; the content is a blob of the same hash.

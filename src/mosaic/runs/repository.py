@@ -1,6 +1,6 @@
 """Every query on runs and artifacts. The tenant is applied here, last, on all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -75,6 +75,11 @@ class RunRepository:
         """Return one run of the tenant."""
         row = await tx.row(select(run).where(run.c.id == run_id, run.c.tenant_id == ctx.tenant))
         return None if row is None else _run(row)
+
+    async def many(self, tx: Transaction, ctx: Context, run_ids: Collection[str]) -> list[Run]:
+        """Return those of the tenant's runs that there are, in no order."""
+        query = select(run).where(run.c.id.in_(run_ids), run.c.tenant_id == ctx.tenant)
+        return [_run(row) for row in await tx.rows(query)]
 
     async def page(
         self,
@@ -168,9 +173,9 @@ class RunRepository:
             created_at=new.created_at,
         )
 
-    async def artifacts(self, tx: Transaction, ctx: Context, run_id: str) -> list[Artifact]:
-        """Return what the run kept, oldest first."""
-        query = select(artifact).where(artifact.c.run_id == run_id).order_by(artifact.c.created_at)
+    async def artifacts(self, tx: Transaction, ctx: Context, run_ids: Collection[str]) -> list[Artifact]:
+        """Return what these runs kept, oldest first."""
+        query = select(artifact).where(artifact.c.run_id.in_(run_ids)).order_by(artifact.c.created_at)
         return [_artifact(row) for row in await tx.rows(query.where(artifact.c.tenant_id == ctx.tenant))]
 
     async def artifact(self, tx: Transaction, ctx: Context, artifact_id: str) -> Artifact | None:

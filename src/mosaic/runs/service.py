@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
@@ -307,6 +307,11 @@ class RunService:
             raise NotFound(f"There is no run {run_id}.", hint="`mosaic runs list` shows the runs there are.")
         return found
 
+    async def many(self, ctx: Context, run_ids: Collection[str]) -> list[Run]:
+        """Return those of these runs that the tenant has, in no order."""
+        async with self._database.transaction(read_only=True) as tx:
+            return await self._rows.many(tx, ctx, run_ids)
+
     async def page(
         self,
         ctx: Context,
@@ -424,7 +429,12 @@ class RunService:
         """Return what a run kept, oldest first."""
         await self.get(ctx, run_id)
         async with self._database.transaction(read_only=True) as tx:
-            return await self._rows.artifacts(tx, ctx, run_id)
+            return await self._rows.artifacts(tx, ctx, [run_id])
+
+    async def artifacts_of(self, ctx: Context, run_ids: Collection[str]) -> list[Artifact]:
+        """Return what these runs kept, oldest first; unknown runs kept nothing."""
+        async with self._database.transaction(read_only=True) as tx:
+            return await self._rows.artifacts(tx, ctx, run_ids)
 
     async def artifact(self, ctx: Context, artifact_id: str) -> tuple[Artifact, bytes]:
         """Return an artifact and its content.

@@ -8,10 +8,13 @@ from fnmatch import fnmatchcase
 from mosaic.core.errors import InvalidInput, Problem
 from mosaic.core.values import JsonObject
 
-__all__ = ["NO_LIMITS", "SCOPES", "KeyLimits", "KeySettings", "NewKey", "VirtualKey"]
+__all__ = ["NO_LIMITS", "RUN_KEYS", "SCOPES", "KeyLimits", "KeySettings", "NewKey", "VirtualKey"]
 
 SCOPES = frozenset({"chat", "embed", "count_tokens", "models", "tools"})
 """What a key may be used for. `tools`, the MCP server, must be named; the others are admitted by a key without scopes."""
+
+RUN_KEYS = "command/"
+"""Before a run's id: the id of the system's actor that makes keys for commands of it. Nobody from outside is one."""
 
 _LONGEST_NAME = 200
 _MOST_PATTERNS = 200
@@ -116,6 +119,12 @@ class VirtualKey:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     old_until: datetime | None = None
+
+    @property
+    def run_id(self) -> str | None:
+        """The run that the key was made for, where it was made for a command of one."""
+        prefix = f"system:{RUN_KEYS}"
+        return self.created_by.removeprefix(prefix) if self.created_by.startswith(prefix) else None
 
     def admits_model(self, model: str) -> bool:
         """Say whether it may ask for a model."""

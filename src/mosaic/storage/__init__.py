@@ -6,6 +6,7 @@ from mosaic.storage.database import Database
 from mosaic.storage.database_blobs import DatabaseBlobs, open_blobs
 from mosaic.storage.errors import Duplicate, Refused
 from mosaic.storage.group_commit import GroupCommitter
+from mosaic.storage.idempotency import Claim, IdempotencyKeys, KeptAnswer
 from mosaic.storage.lock import DataLock, LockOwner, read_owner
 from mosaic.storage.pending import Pending
 from mosaic.storage.prepared import DialectName, Prepared, stored_time
@@ -18,6 +19,7 @@ Write = Executable
 __all__ = [
     "Announcer",
     "BlobStore",
+    "Claim",
     "DataLock",
     "Database",
     "DatabaseBlobs",
@@ -27,7 +29,9 @@ __all__ = [
     "Executable",
     "FileBlobs",
     "GroupCommitter",
+    "IdempotencyKeys",
     "Json",
+    "KeptAnswer",
     "LockOwner",
     "MemoryBlobs",
     "Pending",

@@ -26,6 +26,7 @@ from mosaic.storage.engines import (
 from mosaic.storage.errors import is_lock_conflict, translate, translate_os_error
 from mosaic.storage.group_commit import GroupCommitter
 from mosaic.storage.lock import read_owner, sqlite_writer_pid
+from mosaic.storage.readers import ReaderThreads
 from mosaic.storage.settings import StorageSettings
 from mosaic.storage.transaction import Transaction
 from mosaic.storage.write_gate import NoGate, WriteGate, WriteTurns
@@ -59,9 +60,14 @@ class Database:
             "sqlite" if self._url.get_backend_name() == "sqlite" else "postgresql"
         )
         self._make_directories()
-        self._engine = make_async_engine(settings, for_writers=True)
+        self._engine = make_async_engine(settings)
+        self._readers: ReaderThreads | None = None
         if self.dialect == "sqlite":
-            self._reader = make_async_engine(settings).execution_options(**{READ_ONLY: True})
+            size = settings.pool_size
+            readers = make_sync_engine(settings, pool_size=size, max_overflow=-1)
+            self._readers = ReaderThreads(
+                readers.execution_options(**{READ_ONLY: True}), size=size, where=self.where
+            )
         else:
             self._reader = self._engine.execution_options(postgresql_readonly=True)
         self._gate: WriteTurns = WriteGate() if self.dialect == "sqlite" else NoGate()
@@ -92,6 +98,11 @@ class Database:
         """The engine under write transactions (on PostgreSQL under all), for listeners to its events."""
         return self._engine.sync_engine
 
+    @property
+    def read_engine(self) -> Engine:
+        """The engine under read-only transactions, for listeners to its events."""
+        return self._readers.engine if self._readers is not None else self._engine.sync_engine
+
     def sync_engine(self, **options: Any) -> Engine:
         """Return a new synchronous engine with the same pragmas and timeouts; the caller disposes of it."""
         return make_sync_engine(self.settings, **options)
@@ -112,6 +123,10 @@ class Database:
     @asynccontextmanager
     async def _read(self) -> AsyncIterator[Transaction]:
         try:
+            if self._readers is not None:
+                async with self._readers.transaction() as reading:
+                    yield reading
+                return
             async with self._reader.connect() as connection:
                 await connection.begin()
                 yield Transaction(connection, read_only=True)
@@ -175,7 +190,8 @@ class Database:
         """Write what waits and close every connection."""
         await self.committer.close()
         await self._engine.dispose()
-        await self._reader.dispose()
+        if self._readers is not None:
+            await asyncio.to_thread(self._readers.close)
 
     def _make_directories(self) -> None:
         directories = [self.settings.data_dir]

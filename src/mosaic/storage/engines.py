@@ -76,17 +76,12 @@ def _arguments(settings: StorageSettings, url: URL) -> dict[str, Any]:
     return shared | {"connect_args": _POSTGRES | {"options": " ".join((*options, *_LOST_CLIENTS)).strip()}}
 
 
-def make_async_engine(settings: StorageSettings, *, for_writers: bool = False) -> AsyncEngine:
-    """Return the engine of asynchronous transactions.
-
-    On SQLite writers have one connection of their own: only one can write, and it must not have to wait until a
-    reader returns a connection.
-    """
+def make_async_engine(settings: StorageSettings) -> AsyncEngine:
+    """Return the engine of asynchronous transactions; on SQLite of those that write, one at a time."""
     url = settings.parsed_url()
     arguments = _arguments(settings, url)
     if url.get_backend_name() == "sqlite":
-        size = 1 if for_writers else settings.pool_size
-        engine = create_async_engine(url, pool_size=size, max_overflow=0, **arguments)
+        engine = create_async_engine(url, pool_size=1, max_overflow=0, **arguments)
         _prepare_sqlite(engine.sync_engine, settings)
         return engine
     # Pre-ping: a restarted server costs nobody an error. The hot path (group commit) has its own connection.

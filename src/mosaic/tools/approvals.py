@@ -181,6 +181,12 @@ class Approvals:
             )
         return [row.value for row in rows]
 
+    async def open_by_run(self, ctx: Context) -> dict[str, builtins.list[str]]:
+        """Return the ids of the tenant's pending approvals by run, oldest first; those whose time has passed are decided first."""
+        await self.expire_due(ctx)
+        async with self._database.transaction(read_only=True) as tx:
+            return await self._repository.open_by_run(tx, ctx.tenant)
+
     async def preview(self, ctx: Context, approval_id: str, answer: Answer) -> JsonObject:
         """Return what a yes like this would mean, and change nothing.
 

@@ -4,6 +4,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -147,14 +148,15 @@ async def _ask(
         scratch,
         workspace,
         # Describing runs the whole file, and nobody has approved anything yet: then it has no network.
-        network=invocation is not None and invocation.network,
+        network=invocation is not None and invocation.commands_have_network,
         timeout_s=timeout_s,
         stdin=json.dumps(order).encode() + b"\n",
         output=OutputLimits(head_bytes=_ANSWER_BYTES, tail_bytes=0, spool_bytes=0),
     )
     if invocation is not None:
         job = replace(job, progress=invocation.progress)
-    done = await sandboxes.run(job)
+    async with nullcontext() if invocation is None else invocation.doors() as doors:
+        done = await sandboxes.run(replace(job, doors=doors))
     if done.timed_out:
         raise TimedOut(f"{order['function']} took longer than {timeout_s:g} s.", tool=order["function"])
     return _answer(order, done)

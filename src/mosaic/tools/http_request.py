@@ -11,7 +11,7 @@ import httpx2
 from mosaic.core.errors import InvalidInput, MosaicError, OutcomeUnknown, PolicyDenied, TimedOut, Unavailable
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.engine import Safety
-from mosaic.tools.http_guard import GuardedTransport
+from mosaic.outbound import GuardedTransport
 from mosaic.tools.interfaces import BaseTool, Invocation
 from mosaic.tools.processes import plain_text
 from mosaic.tools.schemas import RiskClass, ToolEffect, ToolResult, ToolSpec

@@ -1,6 +1,7 @@
 """What another implementation must honour: a tool, a judge of roles, a teller of costs."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -8,13 +9,17 @@ from typing import Literal, Protocol
 from mosaic.core.context import Context
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.storage import Transaction
-from mosaic.tools.sandbox import Sandboxes
+from mosaic.tools.sandbox import Doors, Sandboxes
 from mosaic.tools.schemas import ToolResult, ToolSpec
 
-__all__ = ["BaseTool", "CostSoFar", "Invocation", "Roles", "RuleKeeper", "SignalSender", "Tool"]
+__all__ = ["BaseTool", "CostSoFar", "DoorKeys", "Invocation", "Roles", "RuleKeeper", "SignalSender", "Tool"]
 
 CostSoFar = Callable[[Context, str], Awaitable[str | None]]
 """Tells what a run has cost up to now, as text for a person; None when it is not known."""
+
+
+DoorKeys = Callable[[Context, str, float], AbstractAsyncContextManager[Doors]]
+"""Opens the model gateway and the tool door for one command of a run, which takes so many seconds at most."""
 
 
 def _silent(_line: str) -> None:
@@ -36,6 +41,8 @@ class Invocation:
         attempt: 1-based.
         timeout_s: seconds the door gives it; the door enforces it, a tool may use it for its own children.
         network: whether the policy lets this call reach the network.
+        network_granted: whether it says so in so many words; a command has no network where nobody spoke of it.
+        doors: opens the model gateway and the tool door for one command, where it may have them.
         progress: call it with a line of text while working; cheap, may be dropped.
         sandboxes: where it runs commands.
         keep: stores output that is too long for a result, secrets masked; returns its blob's digest.
@@ -51,8 +58,15 @@ class Invocation:
     progress: Callable[[str], None] = _silent
     attempt: int = 1
     network: bool = True
+    network_granted: bool = False
+    doors: Callable[[], AbstractAsyncContextManager[Doors | None]] = nullcontext
     keep: Callable[[bytes], Awaitable[str | None]] = _keep_nothing
     sandboxes: Sandboxes = field(default_factory=Sandboxes)
+
+    @property
+    def commands_have_network(self) -> bool:
+        """Whether commands of this call get the host's network."""
+        return self.sandboxes.gives_network(self.network, granted=self.network_granted)
 
     @property
     def scratch(self) -> Path | None:

@@ -49,6 +49,7 @@ approval = Table(
     PrimaryKeyConstraint("tenant_id", "id"),
     Index("ix_approval_tenant_status", "tenant_id", "status", "requested_at"),
     Index("ix_approval_tenant_run", "tenant_id", "run_id"),
+    Index("ix_approval_tenant_requested", "tenant_id", "requested_at", "id"),
 )
 
 approval_vote = Table(

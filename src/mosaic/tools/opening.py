@@ -12,12 +12,9 @@ from typing import TYPE_CHECKING
 
 from mosaic.core.context import Context
 from mosaic.core.errors import Conflict, InvalidDefinition, MosaicError, Unavailable
-from mosaic.tools.builtin import BUILTINS
 from mosaic.tools.declarations import McpServer, ToolDeclaration
 from mosaic.tools.errors import UnknownTool
-from mosaic.tools.file_functions import open_file_function
 from mosaic.tools.functions import FunctionTool
-from mosaic.tools.http_request import HttpRequestTool
 from mosaic.tools.interfaces import Tool
 from mosaic.tools.listing import Listed, model_name
 from mosaic.tools.nearest import nearest
@@ -59,11 +56,21 @@ class Toolboxes:
         self._configured = configured or settings.mcp_servers.__getitem__
         self._scratch = data_dir / "mcp"
         self._sandboxes = Sandboxes(settings.sandbox)
-        self._registered: dict[str, Tool] = {}
+        self._known: dict[str, Tool] = {}
+        self._bound: frozenset[str] = frozenset()
         self._servers: McpServers | None = None
-        for tool in BUILTINS:
-            self.register(tool)
-        self.register(HttpRequestTool(settings))
+
+    @property
+    def _registered(self) -> dict[str, Tool]:
+        """What every toolbox has. The built-in tools take a while to make: only for who asks for a tool."""
+        if not self._bound:
+            from mosaic.tools.builtin import BUILTINS  # noqa: PLC0415
+            from mosaic.tools.http_request import HttpRequestTool  # noqa: PLC0415
+
+            self._bound = frozenset(tool.spec.name for tool in BUILTINS)
+            made: tuple[Tool, ...] = (*BUILTINS, HttpRequestTool(self._settings))
+            self._known.update({tool.spec.name: tool for tool in made})
+        return self._known
 
     def register(self, tool: Tool) -> None:
         """Add a tool to every toolbox.
@@ -86,8 +93,7 @@ class Toolboxes:
             ctx: for whom: the tenant's registered servers, and those of the settings.
             extra: further tools, which the application makes.
         """
-        bound = {tool.spec.name for tool in BUILTINS}
-        tools = [*(tool for name, tool in self._registered.items() if name not in bound), *extra]
+        tools = [*(tool for name, tool in self._registered.items() if name not in self._bound), *extra]
         shelf = _Shelf(tools, {tool.spec.name for tool in self._registered.values()})
         if self._registry is not None:
             await self._registry.refresh()
@@ -97,7 +103,7 @@ class Toolboxes:
             sources = {name: partial(self._known_server, ctx, name) for name in names}
             for name, found in (await servers.standing(ctx, sources)).items():
                 await shelf.take(ctx, name, found)
-        return shelf.toolbox()
+        return shelf.toolbox(ctx)
 
     async def standing_server(self, ctx: Context, name: str) -> "StandingServer":
         """Return what may be called of one registered server, as `standing` would.
@@ -152,7 +158,7 @@ class Toolboxes:
                 if isinstance(found, InvalidDefinition) or not isinstance(found, MosaicError | list | Listed):
                     raise found
                 await shelf.take(ctx, entry.name, found, entry)
-            yield _narrowed(shelf.toolbox(), declarations)
+            yield _narrowed(shelf.toolbox(ctx), declarations)
 
     async def close(self) -> None:
         """End every connection and server."""
@@ -171,6 +177,8 @@ class Toolboxes:
             )
         if entry.python is not None:
             return [NarrowedTool(self._installed(entry.python), entry, may_lower=False)]
+        from mosaic.tools.file_functions import open_file_function  # noqa: PLC0415  # few workflows have one
+
         return [await open_file_function(entry, self._sandboxes)]
 
     def _installed(self, reference: str) -> Tool:
@@ -260,9 +268,14 @@ class _Shelf:
         self._quarantined |= quarantined
         self._taken |= {tool.spec.model_name: tool.spec.name for tool in tools}
 
-    def toolbox(self) -> Toolbox:
-        """Return them."""
-        return Toolbox(self._tools, unreachable=self._unreachable, quarantined=self._quarantined)
+    def toolbox(self, ctx: Context) -> Toolbox:
+        """Return them, as the tenant's."""
+        return Toolbox(
+            self._tools,
+            unreachable=self._unreachable,
+            quarantined=self._quarantined,
+            tenant=ctx.tenant,
+        )
 
 
 def _of_entry(

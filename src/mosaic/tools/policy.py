@@ -138,6 +138,10 @@ class Policy:
         """Say whether no layer denies an effect: a command may then have it besides its own."""
         return not any(layer.get(effect.value) is Decision.DENY for layer in self.layers)
 
+    def grants(self, effect: ToolEffect) -> bool:
+        """Say whether an effect is allowed in so many words, by the narrowest layer that speaks of it; and by none denied."""
+        return self.allows(effect) and self._narrowest(effect.value) is Decision.ALLOW
+
     def rule(self, spec: ToolSpec) -> ApprovalRule:
         """Return who is asked about a call of this tool, and for how long."""
         return spec.approval or self.approval

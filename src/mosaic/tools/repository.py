@@ -114,6 +114,16 @@ class ApprovalsRepository:
         votes = await self._votes(tx, tenant, [row["id"] for row in rows])
         return [ApprovalRow(row, votes.get(row["id"], ())) for row in rows]
 
+    async def open_by_run(self, tx: Transaction, tenant: str) -> dict[str, list[str]]:
+        """Return the ids of pending approvals by run, in the order they were asked."""
+        query = sqlalchemy.select(approval.c.run_id, approval.c.id).where(
+            approval.c.tenant_id == tenant, approval.c.status == ApprovalStatus.PENDING.value
+        )
+        found: dict[str, list[str]] = {}
+        for row in await tx.rows(query.order_by(approval.c.requested_at, approval.c.id)):
+            found.setdefault(row["run_id"], []).append(row["id"])
+        return found
+
     async def _votes(
         self, tx: Transaction, tenant: str, approval_ids: Sequence[str]
     ) -> dict[str, list[Vote]]:

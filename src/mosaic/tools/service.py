@@ -22,11 +22,12 @@ from mosaic.events import NewEvent
 from mosaic.storage import BlobStore
 from mosaic.tools.approvals import ApprovalNeeded, Approvals
 from mosaic.tools.errors import InvalidArguments
-from mosaic.tools.interfaces import CostSoFar, Invocation, Tool
+from mosaic.tools.figures import ToolFigures
+from mosaic.tools.interfaces import CostSoFar, DoorKeys, Invocation, Tool
 from mosaic.tools.policies import PolicyCall, PolicyJudge
 from mosaic.tools.policy import Policy, Ruling
 from mosaic.tools.results import Bounds, bounded_result, shown_json
-from mosaic.tools.sandbox import Sandboxes
+from mosaic.tools.sandbox import Doors, Sandboxes
 from mosaic.tools.schemas import (
     Approval,
     ApprovalRequest,
@@ -79,6 +80,7 @@ class ToolDoor:
         settings: bounds.
         cost_so_far: tells an approver what the run has cost.
         judge: the installation's policy; None for none beyond what each call brings along.
+        doors: lets commands reach the model gateway and this door, where the settings give them that for a network.
     """
 
     def __init__(
@@ -90,14 +92,17 @@ class ToolDoor:
         settings: ToolSettings | None = None,
         cost_so_far: CostSoFar = _unknown_cost,
         judge: PolicyJudge | None = None,
+        doors: DoorKeys | None = None,
     ) -> None:
         self.approvals = approvals
         self.settings = settings or ToolSettings()
+        self.figures = ToolFigures()
         self._sandboxes = Sandboxes(self.settings.sandbox)
         self._redactor = redactor
         self._blobs = blobs
         self._cost_so_far = cost_so_far
         self._judge = judge or PolicyJudge()
+        self._doors = doors
 
     async def call(
         self,
@@ -133,19 +138,19 @@ class ToolDoor:
             The result. `is_error` says that the tool reports a failure, or that a person said no.
 
         Raises:
+            TenantViolation: if the tools are another tenant's.
             UnknownTool: if there is no such tool.
             InvalidArguments: if the arguments do not fit its schema.
             PolicyDenied: if the policy refuses.
             ApprovalNeeded: if a person has to answer first; not recorded. Wait for the signal named by the
                 approval's id (`Approvals.wait`), then call again with the same name.
-            TimedOut: if it took too long.
-            ToolFailed: if it failed.
+            TimedOut, ToolFailed: if it took too long, or failed.
             ContractViolation: if it answered outside its contract.
             OutcomeUnknown: if a crash cut an unsafe call short.
         """
         if (known := await self._recorded(effects, name, retry.attempts if retry else 0)) is not None:
             return known
-        found = toolbox.get(tool)
+        found = toolbox.for_tenant(effects.ctx).get(tool)
         self._check_arguments(found.spec, arguments)
         spec = found.spec_for(arguments)
         ruling = await self.judge(effects, spec, arguments, policy=policy, workspace=workspace, agent=agent)
@@ -397,9 +402,17 @@ class ToolDoor:
             progress=self._guarded(call.progress),
             attempt=number,
             network=call.policy.allows(ToolEffect.NETWORK),
+            network_granted=call.policy.grants(ToolEffect.NETWORK),
+            doors=lambda: self._doors_of(call),
             keep=self._keep,
             sandboxes=self._sandboxes,
         )
+
+    def _doors_of(self, call: _Call) -> contextlib.AbstractAsyncContextManager[Doors | None]:
+        allowed, granted = call.policy.allows(ToolEffect.NETWORK), call.policy.grants(ToolEffect.NETWORK)
+        if self._doors is None or not self._sandboxes.gives_doors(allowed, granted=granted):
+            return contextlib.nullcontext()
+        return self._doors(call.effects.ctx, call.effects.run_id, call.spec.timeout_s + call.spec.stop_s)
 
     def _guarded(self, progress: Callable[[str], None]) -> Callable[[str], None]:
         def tell(line: str) -> None:
@@ -422,12 +435,14 @@ class ToolDoor:
     def _events(
         self, call: _Call, began: float, *, result: ToolResult | None = None, error: MosaicError | None = None
     ) -> tuple[NewEvent, ...]:
-        shown: JsonObject = {**self._shown(call), "duration_ms": round((time.monotonic() - began) * 1_000)}
+        seconds = time.monotonic() - began
+        shown: JsonObject = {**self._shown(call), "duration_ms": round(seconds * 1_000)}
         if call.approval is not None:
             shown["approval"] = call.approval.id
             shown["approved_by"] = call.approval.decided_by
             shown["edited"] = call.approval.arguments is not None
         failed = error is not None or (result is not None and result.is_error)
+        self.figures.note(call.spec, seconds, failed=failed)
         if error is not None:
             shown["error"] = {"code": error.code, "message": error.message[:2_000]}
         elif result is not None:

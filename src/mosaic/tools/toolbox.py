@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from mosaic.core.context import Context
 from mosaic.core.errors import InvalidDefinition, MosaicError, Unavailable
 from mosaic.core.values import JsonObject
 from mosaic.tools.declarations import ToolDeclaration
@@ -23,6 +24,7 @@ class Toolbox:
         tools: the tools; a later one of the same name takes the place of an earlier one.
         unreachable: MCP servers (as named in the workflow) that could not be reached, and why.
         quarantined: tools that a person has to look at before they may be called, and why.
+        tenant: whose they are; the door refuses them to any other. None for tools that are everybody's.
     """
 
     def __init__(
@@ -31,11 +33,23 @@ class Toolbox:
         *,
         unreachable: Mapping[str, MosaicError] | None = None,
         quarantined: Mapping[str, str] | None = None,
+        tenant: str | None = None,
     ) -> None:
+        self.tenant = tenant
         self._tools: dict[str, Tool] = {tool.spec.name: tool for tool in tools}
         self._by_model_name = {tool.spec.model_name: tool for tool in self._tools.values()}
         self._unreachable = dict(unreachable or {})
         self._quarantined = dict(quarantined or {})
+
+    def for_tenant(self, ctx: Context) -> "Toolbox":
+        """Return this toolbox to whom it belongs.
+
+        Raises:
+            TenantViolation: if it is another tenant's.
+        """
+        if self.tenant is not None:
+            ctx.require_tenant(self.tenant)
+        return self
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -108,7 +122,12 @@ class Toolbox:
         for declaration in declarations:
             tool = self.get(declaration.tool or declaration.name)
             tools[declaration.name] = NarrowedTool(tool, declaration, may_lower=False)
-        return Toolbox(tools.values(), unreachable=self._unreachable, quarantined=self._quarantined)
+        return Toolbox(
+            tools.values(),
+            unreachable=self._unreachable,
+            quarantined=self._quarantined,
+            tenant=self.tenant,
+        )
 
     def only(self, wanted: Callable[[str], bool]) -> "Toolbox":
         """Return this toolbox with only the tools whose names are wanted."""
@@ -116,6 +135,7 @@ class Toolbox:
             [tool for name, tool in self._tools.items() if wanted(name)],
             unreachable=self._unreachable,
             quarantined={name: why for name, why in self._quarantined.items() if wanted(name)},
+            tenant=self.tenant,
         )
 
 

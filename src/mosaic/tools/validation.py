@@ -4,16 +4,15 @@ import json
 import math
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
-
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
-from referencing import Registry
-from referencing.exceptions import Unresolvable
+from typing import TYPE_CHECKING, Any
 
 from mosaic.core.errors import ContractViolation, InvalidDefinition, Problem
 from mosaic.core.values import JsonObject, JsonValue
 from mosaic.tools.nearest import nearest
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
 
 __all__ = ["check_schema", "problems_of", "safe_schema", "strict_json"]
 
@@ -32,6 +31,9 @@ def check_schema(schema: JsonObject, *, what: str) -> None:
     Raises:
         InvalidDefinition: if it is not, or refers to something outside itself.
     """
+    # Here and below: 100 ms, and most commands check no schema.
+    from jsonschema import Draft202012Validator, SchemaError  # noqa: PLC0415
+
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
@@ -69,6 +71,9 @@ def problems_of(value: JsonValue, schema: JsonObject, *, root: str = "") -> list
     Raises:
         ContractViolation: if the schema itself cannot be used.
     """
+    from jsonschema import SchemaError  # noqa: PLC0415
+    from referencing.exceptions import Unresolvable  # noqa: PLC0415
+
     found: list[Problem] = []
     try:
         errors = _validator(json.dumps(schema, sort_keys=True)).iter_errors(value)
@@ -102,12 +107,15 @@ def strict_json(value: object, *, what: str, limit_bytes: int) -> tuple[JsonValu
 
 
 @lru_cache(maxsize=256)
-def _validator(schema: str) -> Draft202012Validator:
+def _validator(schema: str) -> "Draft202012Validator":
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
+    from referencing import Registry  # noqa: PLC0415
+
     # An empty registry: a reference to another document is an error, not a download.
     return Draft202012Validator(json.loads(schema), registry=Registry())
 
 
-def _explained(error: ValidationError, root: str) -> Iterator[Problem]:
+def _explained(error: "ValidationError", root: str) -> Iterator[Problem]:
     path = root
     for part in error.absolute_path:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)

@@ -27,6 +27,7 @@ def bounded(attacker: Attacker) -> Bounded:
     return make
 
 
+@pytest.mark.requirement("MAOS-11")
 @pytest.mark.parametrize(
     "bomb",
     [
@@ -47,6 +48,7 @@ async def test_a_fork_bomb_stays_small_and_is_cleared_away(bounded: Bounded, bom
     assert (await attacker.run("echo usable"))["stdout"] == "usable\n"
 
 
+@pytest.mark.requirement("STK-24", "MAOS-11")
 async def test_a_command_that_eats_memory_ends_alone(bounded: Bounded) -> None:
     attacker = bounded(memory_bytes=128 * 1024**2)
     await driver(attacker.invocation.sandboxes.settings.driver, Hold.MEMORY)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from mosaic.core.errors import InvalidInput, PolicyDenied, Unavailable
+from mosaic.outbound import is_public
 from mosaic.tools import Hold, Invocation, ToolSettings
-from mosaic.tools.http_guard import is_public
 from mosaic.tools.http_request import HttpRequestTool
 from tests.tools.adversarial.conftest import Attacker
 from tests.tools.sandbox.drivers import driver

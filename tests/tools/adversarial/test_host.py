@@ -33,6 +33,7 @@ def look(path: str, pid: int) -> dict[str, str]:
 '''
 
 
+@pytest.mark.requirement("MOZ-38")
 async def test_a_command_sees_neither_files_outside_nor_our_keys(
     attacker: Attacker, outside: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -50,6 +51,7 @@ async def test_a_command_sees_neither_files_outside_nor_our_keys(
     assert seen["stdout"].endswith("ran\n"), "it did run to its end"
 
 
+@pytest.mark.requirement("MOZ-38", "MAOS-11")
 async def test_other_worktrees_and_the_data_folder_are_not_there(attacker: Attacker, workspace: Path) -> None:
     other = workspace.with_name("run_2")
     other.mkdir()

@@ -83,6 +83,7 @@ async def test_a_forbid_wins_and_is_named(policed: PolicyBench) -> None:
     assert event.data["policy"]["version"] == policed.judge.policy.version
 
 
+@pytest.mark.requirement("ORC-82", "MAOS-33")
 async def test_without_a_permit_everything_is_refused_also_what_a_rule_allows(policed: PolicyBench) -> None:
     policed.write(
         "rules: [{name: named, effect: allow, match: {tool: acme.do}}]", permissions="// nobody may anything"
@@ -119,6 +120,7 @@ async def test_a_policy_that_cannot_be_evaluated_refuses(policed: PolicyBench) -
         await policed.call(Echo(), agent="coder")
 
 
+@pytest.mark.requirement("MAOS-33", "STK-21", "MAOS-04")
 async def test_keys_and_webhooks_are_principals_of_their_own(policed: PolicyBench) -> None:
     policed.write(
         "",

@@ -37,6 +37,7 @@ async def becomes(bench: PolicyBench, *, refused: bool) -> None:
                 return
 
 
+@pytest.mark.requirement("ORC-108")
 async def test_changes_of_the_file_are_followed(followed: PolicyBench) -> None:
     await followed.call(Echo())
     (followed.home / "policy.yaml").write_text(DENY)

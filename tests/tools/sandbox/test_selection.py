@@ -11,7 +11,17 @@ import pytest
 
 from mosaic.core.errors import PermissionDenied, ToolFailed
 from mosaic.tools.processes.warden.seccomp import filter_program
-from mosaic.tools.sandbox import Hold, Job, Limits, Sandboxes, SandboxSettings, groups, native
+from mosaic.tools.sandbox import (
+    Doors,
+    Hold,
+    Job,
+    Limits,
+    NoSandbox,
+    Sandboxes,
+    SandboxSettings,
+    groups,
+    native,
+)
 from mosaic.tools.sandbox.bubblewrap import BubblewrapSandbox
 from mosaic.tools.sandbox.conformance import CHECKS, NotHeld, grounds
 from mosaic.tools.sandbox.places import git_places, installation_of, program_places
@@ -50,10 +60,32 @@ async def test_a_driver_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tried == 1
 
 
-async def test_the_network_takes_settings_and_policy(tmp_path: Path) -> None:
-    for setting, wanted, given in (("none", True, False), ("host", True, True), ("host", False, False)):
-        sandboxes = Sandboxes(SandboxSettings(network=setting))  # type: ignore[arg-type]  # one of them
-        assert sandboxes.gives_network(wanted) is given
+@pytest.mark.parametrize(
+    ("setting", "allowed", "granted", "network", "doors"),
+    [
+        ("none", True, True, False, False),
+        ("policy", True, True, True, False),
+        ("policy", True, False, False, False),
+        ("host", True, False, True, False),
+        ("host", False, False, False, False),
+        ("gateway", True, True, False, True),
+        ("gateway", True, False, False, False),
+    ],
+)
+async def test_the_network_takes_settings_and_policy(
+    setting: str, allowed: bool, granted: bool, network: bool, doors: bool
+) -> None:
+    sandboxes = Sandboxes(SandboxSettings(network=setting))  # type: ignore[arg-type]  # one of them
+    assert sandboxes.gives_network(allowed, granted=granted) is network
+    assert sandboxes.gives_doors(allowed, granted=granted) is doors
+
+
+async def test_what_cannot_show_a_socket_gives_no_doors_rather_than_a_network(tmp_path: Path) -> None:
+    await driver("native")
+    doors = Doors(tmp_path / "doors", "mk-key")
+    job = Job(("true",), tmp_path, doors=doors)
+    with pytest.raises(NoSandbox, match="cannot give a command the gateway alone"):
+        await Sandboxes(SandboxSettings(driver="native", network="gateway")).run(job)
 
 
 async def test_without_namespaces_native_says_what_it_cannot_hold(

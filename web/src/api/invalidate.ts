@@ -9,6 +9,7 @@ export function staleBy(event: Pick<EventDocument, "type" | "run_id">): QueryKey
   const keys: QueryKey[] = [];
   if (noun === "run" || noun === "approval" || event.type === "budget.extended") {
     keys.push(["runs"]);
+    if (event.type === "run.created" || event.type === "run.succeeded") keys.push(["workflows"]);
     if (event.run_id) keys.push(["artifacts", event.run_id]);
   }
   if (noun === "approval") keys.push(["asks"], ["plans"]);

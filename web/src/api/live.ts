@@ -1,4 +1,5 @@
 import { useEffect, useRef, useSyncExternalStore } from "react";
+import { api, query } from "./client";
 import { Feed, type FeedMessage, type FeedState } from "./feed";
 import type { EventDocument } from "./schema";
 
@@ -41,6 +42,22 @@ export function startLive(): void {
     retryNow();
   }
   window.addEventListener("online", () => retryNow());
+  void lookBack();
+}
+
+const LOOKED_BACK = 200;
+
+/** What happened just before this tab was opened, so that nobody looks at an empty log. */
+async function lookBack(): Promise<void> {
+  try {
+    const { head } = await api<{ head: number }>("/journal");
+    const page = await api<{ items: EventDocument[] }>(query("/events", { after: Math.max(head - LOOKED_BACK, 0), limit: LOOKED_BACK }));
+    const first = recent[0]?.seq ?? Number.POSITIVE_INFINITY;
+    recent = [...page.items.filter((event) => event.seq < first && event.seq <= head), ...recent].slice(-1_000);
+    for (const watcher of watchers) watcher();
+  } catch {
+    // The log begins empty then; the stream says whether the server answers.
+  }
 }
 
 function watch(act: () => void): () => void {

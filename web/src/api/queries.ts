@@ -3,7 +3,7 @@ import { api, Problem, query } from "./client";
 import type { GraphDocument, PlanPage } from "./plans";
 import type {
   AgentPage, ApprovalDocument, ApprovalPage, ArtifactPage, BudgetPage, EventDocument, ExamplePage, ForecastDocument,
-  ModelPage, ProviderPage, RoutePage, RunDocument, RunPage, SessionDocument, SystemDocument, UsagePage,
+  ModelPage, ProviderPage, RoutePage, RunDocument, RunPage, SessionDocument, SystemDocument, UsagePage, WorkflowOutline, WorkflowRows,
 } from "./schema";
 
 export const client = new QueryClient({
@@ -36,6 +36,8 @@ export const budgets = one<BudgetPage>(["cost", "budgets"], "/budgets");
 export const forecast = one<ForecastDocument>(["cost", "forecast"], "/cost/forecast?period=month");
 export const usage = (by: string[], since?: string, where?: string[]) =>
   one<UsagePage>(["cost", "usage", by, since ?? null, where ?? null], query("/cost/usage", { by, since, where }));
+export const workflows = one<WorkflowRows>(["workflows"], "/board/workflows");
+export const workflow = (name: string) => one<WorkflowOutline>(["workflows", name], `/board/workflows/${encodeURIComponent(name)}`);
 export const plans = one<PlanPage>(["plans"], "/plans?limit=50");
 export const graph = (id: string) => one<GraphDocument>(["plans", id, "graph"], `/plans/${encodeURIComponent(id)}/graph`);
 

@@ -85,6 +85,8 @@ export interface AgentFigures {
 export interface AgentPage {
   items: AgentDocument[];
   metrics: AgentFigures;
+  /** continues the page; null at the end */
+  next_cursor: string | null;
 }
 
 /** A change set. */
@@ -187,13 +189,25 @@ export interface ArtifactDocument {
 /** What a run kept, oldest first. */
 export interface ArtifactPage {
   items: ArtifactDocument[];
+  /** continues the page; null at the end */
+  next_cursor: string | null;
+}
+
+/** A digest over the audit trail: it is another one when anything up to there was changed. */
+export interface AuditDigest {
+  /** sequence number of the last event that counts */
+  through: number;
+  events: number;
+  digest: string;
 }
 
 /** Audited events, newest first. */
 export interface AuditPage {
   items: EventDocument[];
-  /** continues the page; null at the end */
+  /** the same as a sequence number, for `before` */
   next_before: number | null;
+  /** continues the page; null at the end */
+  next_cursor: string | null;
 }
 
 /** Lines of a bill; `next_cursor` continues it. */
@@ -238,6 +252,8 @@ export interface BudgetDocument {
 /** Budgets in the order in which they were set. */
 export interface BudgetPage {
   items: BudgetDocument[];
+  /** continues the page; null at the end */
+  next_cursor: string | null;
 }
 
 /** Hit rates and tiers of one node. */
@@ -330,6 +346,31 @@ export interface CodeDocument {
   code: string;
 }
 
+/** A comment; deleted ones keep their place and have no body. */
+export interface CommentDocument {
+  id: string;
+  project: string;
+  subject: SubjectDocument;
+  /** the run in whose journal it is */
+  run_id: string | null;
+  /** the plan it belongs to */
+  plan_id: string | null;
+  /** Markdown, kept as it is: whoever shows it renders it */
+  body: string;
+  author: string;
+  reply_to: string | null;
+  revision: number;
+  created_at: string;
+  edited_at: string | null;
+  deleted_at: string | null;
+}
+
+/** Comments, oldest first. */
+export interface CommentPage {
+  items: CommentDocument[];
+  next_cursor: string | null;
+}
+
 /** What a change means. */
 export interface Consequences {
   finish_hours: Hours;
@@ -372,6 +413,19 @@ export interface CreatePlan {
   file?: string | null;
 }
 
+/** An address that is to be told of events. */
+export interface CreateWebhook {
+  name: string;
+  url: string;
+  /** patterns of event types */
+  events?: string[];
+  project?: string | null;
+  /** deliveries in flight; one keeps the order of the journal */
+  at_once?: number;
+  /** begin after this journal sequence instead of now */
+  after?: number | null;
+}
+
 /** Something that must be true before an item counts as done. */
 export interface CriterionDocument {
   text: string;
@@ -399,12 +453,47 @@ export interface DeadLetterDocument {
 /** Work that was given up, oldest first. */
 export interface DeadLetterPage {
   items: DeadLetterDocument[];
+  /** continues the page; null at the end */
+  next_cursor: string | null;
+}
+
+/** One event on its way to one webhook. */
+export interface DeliveryDocument {
+  id: string;
+  webhook: string;
+  seq: number;
+  /** its id, which is also that of the message */
+  event: string;
+  type: string;
+  status: "waiting" | "delivered" | "dead";
+  attempts: number;
+  replay: boolean;
+  next_at: string | null;
+  created_at: string;
+  finished_at: string | null;
+  /** the HTTP status of the last attempt */
+  answer: number | null;
+  error: string | null;
+}
+
+/** Deliveries, newest first. */
+export interface DeliveryPage {
+  items: DeliveryDocument[];
+  next_cursor: string | null;
 }
 
 /** Dollars; null where nobody has estimated. */
 export interface Dollars {
   before: number | null;
   after: number | null;
+}
+
+/** Other words for a comment. */
+export interface EditComment {
+  /** Markdown, kept as it is: whoever shows it renders it */
+  body: string;
+  /** the revision that was read; 409 when it has another one by now */
+  base_revision?: number | null;
 }
 
 /** What is expected; null where nobody has said. */
@@ -442,6 +531,8 @@ export interface EventDocument {
 export interface EventPage {
   items: EventDocument[];
   after: number;
+  /** continues the page; null at the end */
+  next_cursor: string | null;
 }
 
 /** A workflow that came along. */
@@ -455,6 +546,61 @@ export interface ExampleDocument {
 /** The examples. */
 export interface ExamplePage {
   items: ExampleDocument[];
+}
+
+/** A workflow and what it is to work on. */
+export interface Execute {
+  /** a workflow's name */
+  workflow_id: string;
+  input?: Record<string, unknown>;
+  context?: ExecutionContext | null;
+}
+
+/** Something that an execution kept. */
+export interface ExecutionArtifact {
+  id: string;
+  run_id: string;
+  name: string;
+  media_type: string;
+  digest: string;
+  size_bytes: number;
+  created_at: string;
+  url: string;
+}
+
+/** What the control plane knows of the user; it is journaled with the run. */
+export interface ExecutionContext {
+  subscription_tier?: string | null;
+  feature_flags?: string[];
+}
+
+/** How far an execution is, in steps of the workflow itself. */
+export interface ExecutionProgress {
+  steps: number;
+  done: number;
+  percent: number;
+  /** steps that are under way */
+  current: string[];
+}
+
+/** A workflow that has been started. */
+export interface ExecutionStarted {
+  execution_id: string;
+  status: "started";
+}
+
+/** How an execution stands. */
+export interface ExecutionStatus {
+  execution_id: string;
+  workflow_id: string;
+  status: "running" | "completed" | "failed";
+  progress: ExecutionProgress;
+  /** why it failed */
+  error: Record<string, unknown> | null;
+  /** when it is completed */
+  artifacts: ExecutionArtifact[] | null;
+  /** when it is completed */
+  output: unknown;
 }
 
 /** A call to explain. */
@@ -535,6 +681,25 @@ export interface ExplanationDocument {
   summary: string[];
 }
 
+/** What somebody said. */
+export interface FeedbackDocument {
+  id: string;
+  project: string;
+  generation_id: string;
+  run_id: string | null;
+  rating: number;
+  comments: string | null;
+  issues: string[];
+  created_at: string;
+  created_by: string;
+}
+
+/** Feedback, newest first. */
+export interface FeedbackPage {
+  items: FeedbackDocument[];
+  next_cursor: string | null;
+}
+
 /** A field before and after. */
 export interface FieldChangeDocument {
   before: unknown;
@@ -557,6 +722,15 @@ export interface Fork {
   from_step: string;
   /** inputs that replace those of the old run */
   inputs?: Record<string, unknown> | null;
+}
+
+/** What somebody says of a generation. */
+export interface GiveFeedback {
+  /** what it is about, such as an execution */
+  generation_id: string;
+  rating: number;
+  comments?: string | null;
+  issues?: string[];
 }
 
 /** A whole plan at once. */
@@ -622,10 +796,67 @@ export interface HealthParts {
   dependencies: "ok" | "failing" | "unknown";
 }
 
+/** A place where messages come in. */
+export interface HookDocument {
+  name: string;
+  verify: "standard" | "github" | "bearer";
+  events: string[];
+  workflow: string | null;
+  signal: string | null;
+  project: string;
+  problem: string | null;
+}
+
+/** A message that came in. */
+export interface HookMessage {
+  hook: string;
+  delivery_id: string;
+  received_at: string;
+  size_bytes: number;
+  status: "taken" | "done" | "ignored" | "failed";
+  run_id: string | null;
+  error: string | null;
+}
+
+/** Messages that came in, newest first. */
+export interface HookMessagePage {
+  items: HookMessage[];
+}
+
+/** Places where messages come in, from the settings. */
+export interface HookPage {
+  items: HookDocument[];
+}
+
+/** What was done with a message. */
+export interface HookTaken {
+  status: "accepted" | "ignored" | "duplicate";
+  /** the id by which it is known */
+  delivery: string;
+  run_id: string | null;
+}
+
 /** Hours of work from now. */
 export interface Hours {
   before: number;
   after: number;
+}
+
+/** What became of an import, line by line. */
+export interface ImportReport {
+  imported: number;
+  failed: number;
+  items: ImportedLine[];
+}
+
+/** What became of a line. */
+export interface ImportedLine {
+  /** counted from 1 */
+  line: number;
+  /** the id of the plan it made */
+  plan: string | null;
+  /** why it made none */
+  problems: Record<string, unknown>[];
 }
 
 /** What becomes of one item; `item` is null for the plan itself. */
@@ -775,6 +1006,8 @@ export interface KeyDocument {
 /** Keys, newest first. */
 export interface KeyPage {
   items: KeyDocument[];
+  /** continues the page; null at the end */
+  next_cursor: string | null;
 }
 
 /** A key and the budgets it has of its own. */
@@ -812,6 +1045,8 @@ export interface LeaseDocument {
 /** Leases of processes that are gone. */
 export interface LeasePage {
   items: LeaseDocument[];
+  /** continues the page; null at the end */
+  next_cursor: string | null;
 }
 
 /** A limit on each tool that fits, for each tenant. */
@@ -869,6 +1104,8 @@ export interface ModelPage {
   items: ModelDocument[];
   /** providers that were asked for their models and did not answer */
   unanswered: string[];
+  /** continues the page; null at the end */
+  next_cursor: string | null;
 }
 
 /** Move an item with everything below it: to another parent, where its key becomes the next free one, or among its siblings. */
@@ -923,6 +1160,40 @@ export interface NewKeyDocument {
   secret: string;
 }
 
+/** A webhook with its secret, which nothing shows again. */
+export interface NewWebhookDocument {
+  id: string;
+  name: string;
+  url: string;
+  events: string[];
+  project: string | null;
+  form: "event" | "artifacts";
+  at_once: number;
+  status: "active" | "disabled";
+  /** why it is not active */
+  reason: string | null;
+  /** attempts that failed since the last one that arrived */
+  failures: number;
+  failing_since: string | null;
+  /** how far the journal has been looked through for it */
+  seq: number;
+  /** events that have not been looked at yet */
+  behind: number;
+  /** deliveries that wait for an attempt */
+  waiting: number;
+  /** deliveries that were given up */
+  dead: number;
+  /** why this server cannot sign for it */
+  problem: string | null;
+  old_secret_until: string | null;
+  version: number;
+  created_at: string;
+  created_by: string;
+  updated_at: string;
+  /** verifies signatures: https://www.standardwebhooks.com */
+  secret: string;
+}
+
 /** What the caller of a run may choose. */
 export interface Options {
   /** provider:model for every agent */
@@ -939,6 +1210,49 @@ export interface Options {
   priority?: number;
   /** makes a repeated start one start */
   run_id?: string | null;
+}
+
+/** An agent of a workflow. */
+export interface OutlineAgent {
+  name: string;
+  description: string;
+  model: string[];
+  tools: string[];
+  handoffs: string[];
+}
+
+/** Steps inside a step: a branch, a case, what happens when it fails. */
+export interface OutlineBlock {
+  /** empty for the step's own steps */
+  label: string;
+  steps: OutlineStep[];
+}
+
+/** Bounds of a run; null where the workflow sets none. */
+export interface OutlineLimits {
+  usd: number | null;
+  tokens: number | null;
+  duration_s: number | null;
+}
+
+/** A step as a drawing needs it. */
+export interface OutlineStep {
+  name: string;
+  /** its place in the definition, as events name it in `data.step` */
+  path: string;
+  kind: string;
+  /** the tool, the command, the question, in a line */
+  detail: string;
+  description: string;
+  agents: string[];
+  /** it is done only if this is true */
+  condition: string | null;
+  needs: string[];
+  /** the step it goes back to when it fails */
+  goto: string | null;
+  /** its blocks are done at the same time */
+  parallel: boolean;
+  blocks: OutlineBlock[];
 }
 
 /** Ids of the items that decide the finish. */
@@ -1040,6 +1354,8 @@ export interface PolicyRulesPage {
   version: string | null;
   items: mosaic__api__policy_schemas__RuleDocument[];
   standing: StandingRuleDocument[];
+  /** continues the page; null at the end */
+  next_cursor: string | null;
 }
 
 /** A policy that was in force. */
@@ -1063,6 +1379,8 @@ export interface PolicyVersionFiles {
 export interface PolicyVersionPage {
   current: string | null;
   items: PolicyVersionDocument[];
+  /** continues the page; null at the end */
+  next_cursor: string | null;
 }
 
 /** A yes that is looked at before it is given. */
@@ -1093,6 +1411,8 @@ export interface PricePage {
   items: PriceDocument[];
   models: Record<string, unknown>[];
   list: string;
+  /** continues the page; null at the end */
+  next_cursor: string | null;
 }
 
 /** RFC 9457 problem details, with the stable code and data of the error tree. */
@@ -1109,6 +1429,22 @@ export interface ProblemDocument {
   data?: Record<string, unknown> | null;
   /** everything that is wrong, with its place */
   problems?: Record<string, unknown>[] | null;
+}
+
+/** A project. */
+export interface ProjectDocument {
+  name: string;
+  plans: number;
+  /** model calls, ever */
+  calls: number;
+  /** what they cost */
+  usd: number;
+}
+
+/** Projects, by name. */
+export interface ProjectPage {
+  items: ProjectDocument[];
+  next_cursor: string | null;
 }
 
 /** A provider instance, its plugin's manifest, and what it can do. */
@@ -1143,6 +1479,8 @@ export interface ProviderDocument {
 /** The providers. */
 export interface ProviderPage {
   items: ProviderRow[];
+  /** continues the page; null at the end */
+  next_cursor: string | null;
 }
 
 /** A provider instance: a plugin under a name. */
@@ -1224,6 +1562,12 @@ export interface Removed {
   removed: boolean;
 }
 
+/** From where everything is told again. */
+export interface Replay {
+  /** the journal sequence after which it begins */
+  after: number;
+}
+
 /** Work that was started again. */
 export interface Requeued {
   type: "result";
@@ -1250,6 +1594,11 @@ export interface Rotate {
   grace_s?: number | null;
 }
 
+/** How long the old secret signs, too. */
+export interface RotateWebhook {
+  overlap_s?: number;
+}
+
 /** A route, and where it leads. */
 export interface RouteDocument {
   name: string;
@@ -1268,6 +1617,8 @@ export interface RoutePage {
   items: RouteDocument[];
   rules: mosaic__api__provider_schemas__RuleDocument[];
   default: Record<string, unknown>;
+  /** continues the page; null at the end */
+  next_cursor: string | null;
 }
 
 /** What became of a rule for a call. */
@@ -1388,6 +1739,8 @@ export interface ServerDocument {
 /** Registered servers. */
 export interface ServerPage {
   items: ServerWithStates[];
+  /** continues the page; null at the end */
+  next_cursor: string | null;
 }
 
 /** A server and how its tools stand. */
@@ -1465,6 +1818,13 @@ export interface SignedAnswerTaken {
   quorum: number;
 }
 
+/** A file of a workflow: `text`, or `base64` where it is no text. */
+export interface SourceFile {
+  path: string;
+  text: string | null;
+  base64: string | null;
+}
+
 /** A work item, or those of its fields that were asked for. */
 export interface SparseItem {
   id: string;
@@ -1532,6 +1892,56 @@ export interface StartRun {
   options?: Options;
 }
 
+/** What a workflow is started with. */
+export interface StartWorkflow {
+  inputs?: Record<string, unknown>;
+  options?: Options;
+}
+
+/** A step of a run, as its newest try went. */
+export interface StepDocument {
+  /** unique in the run */
+  path: string;
+  name: string;
+  /** its path in the definition */
+  step: string | null;
+  kind: string | null;
+  agent: string | null;
+  status: "running" | "completed" | "failed" | "skipped" | "cancelled";
+  /** how often it began; 0 when it was skipped */
+  tries: number;
+  started_at: string | null;
+  finished_at: string | null;
+  duration_ms: number | null;
+  /** a long one is cut and says so */
+  output: unknown;
+  error: Record<string, unknown> | null;
+  /** why it was skipped, cancelled or tried again */
+  reason: string | null;
+}
+
+/** Steps of a run, in the order in which they began. */
+export interface StepPage {
+  items: StepDocument[];
+  /** the run has more steps than are shown */
+  truncated: boolean;
+  next_cursor: string | null;
+}
+
+/** What is commented on. */
+export interface SubjectBody {
+  kind: "run" | "item" | "approval" | "plan";
+  id: string;
+  /** of an item: the plan it is in */
+  plan_id?: string | null;
+}
+
+/** What something is about. */
+export interface SubjectDocument {
+  kind: "run" | "item" | "approval" | "plan";
+  id: string;
+}
+
 /** What this installation consists of. */
 export interface SystemDocument {
   nodes: Record<string, unknown>[];
@@ -1573,6 +1983,13 @@ export interface TestedPolicy {
   passed: number;
   failed: number;
   items: Record<string, unknown>[];
+}
+
+/** A ticket that opens one WebSocket: `wss://.../api/v1/ws?ticket=...`. */
+export interface TicketDocument {
+  /** good once, at the node that gave it out */
+  ticket: string;
+  expires_in_s: number;
 }
 
 /** Where a call that had to wait stands. */
@@ -1618,6 +2035,8 @@ export interface ToolDocument {
 export interface ToolPage {
   items: ToolRow[];
   unreachable: Record<string, unknown>;
+  /** continues the page; null at the end */
+  next_cursor: string | null;
 }
 
 /** A tool in a list. */
@@ -1669,11 +2088,22 @@ export interface UpdatePlanFields {
   description?: string | null;
 }
 
+/** What is to be different; what is left out, or null, stays. Only `project` null means every project. */
+export interface UpdateWebhook {
+  url?: string | null;
+  events?: string[] | null;
+  project?: string | null;
+  at_once?: number | null;
+  enabled?: boolean | null;
+}
+
 /** Usage by dimensions, dearest first, and the sum of all. */
 export interface UsagePage {
   by: string[];
   items: Record<string, unknown>[];
   total: Record<string, unknown>;
+  /** continues the page; null at the end */
+  next_cursor: string | null;
 }
 
 /** A workflow bundle to check. */
@@ -1699,6 +2129,19 @@ export interface VersionDocument {
   in_flight: number;
 }
 
+/** Somebody who looks at something now. */
+export interface ViewerDocument {
+  id: string;
+  actor: string;
+  subject: SubjectDocument;
+  since: string;
+}
+
+/** Who looks, the longest first. */
+export interface ViewerPage {
+  items: ViewerDocument[];
+}
+
 /** One person's answer. */
 export interface VoteDocument {
   actor: string;
@@ -1721,27 +2164,105 @@ export interface WarmedDocument {
   missing: number;
 }
 
-/** A place that is told of approvals and may answer them. */
-export interface WebhookDocument {
-  name: string;
-  /** where it is told; null: it only answers */
-  host: string | null;
-  events: string[];
-  /** what it answers as; none: it may not */
-  roles: string[];
-  /** what is wrong with its secret */
-  problem: string | null;
-  /** events it is still to be told */
-  waiting: number;
-  /** events it was not told after every attempt failed */
-  given_up: number;
-  /** why the newest failed delivery did */
-  error: string | null;
-}
-
 /** The webhooks of the settings. */
 export interface WebhookPage {
-  items: WebhookDocument[];
+  items: mosaic__api__schemas__WebhookDocument[];
+}
+
+/** What was removed. */
+export interface WebhookRemoved {
+  id: string;
+  name: string;
+  removed: true;
+}
+
+/** Webhooks. */
+export interface WebhookSubscriptionPage {
+  items: mosaic__api__webhook_schemas__WebhookDocument[];
+  next_cursor: string | null;
+}
+
+/** What came of a message that was sent now. */
+export interface WebhookTested {
+  arrived: boolean;
+  /** the HTTP status */
+  answer: number | null;
+  error: string | null;
+  took_s: number;
+}
+
+/** A workflow as one hash names it for ever: its steps and its source. */
+export interface WorkflowDocument {
+  name: string;
+  version: string;
+  description: string;
+  content_hash: string;
+  /** JSON schema of its inputs */
+  inputs: Record<string, unknown>;
+  steps: OutlineStep[];
+  /** path of the definition among the files */
+  entry: string;
+  files: SourceFile[];
+}
+
+/** A workflow, drawn. */
+export interface WorkflowOutline {
+  name: string;
+  version: string;
+  description: string;
+  content_hash: string;
+  /** it came along */
+  example: boolean;
+  /** JSON schema of its inputs */
+  inputs: Record<string, unknown>;
+  works_on_folder: boolean;
+  agent_names: string[];
+  /** all of them, those inside others too */
+  step_count: number;
+  steps: OutlineStep[];
+  agents: OutlineAgent[];
+  policies: Record<string, string>;
+  limits: OutlineLimits;
+  /** the folder it works on unless another is named */
+  workspace_source: string | null;
+  /** the latest, newest first */
+  runs: RunDocument[];
+}
+
+/** Workflows, by name. */
+export interface WorkflowPage {
+  items: WorkflowRow[];
+  next_cursor: string | null;
+}
+
+/** A workflow that can be started by its name. */
+export interface WorkflowRow {
+  name: string;
+  version: string;
+  description: string;
+  content_hash: string;
+  /** it came along */
+  example: boolean;
+  /** JSON schema of its inputs */
+  inputs: Record<string, unknown>;
+  works_on_folder: boolean;
+  agent_names: string[];
+  /** all of them, those inside others too */
+  step_count: number;
+}
+
+/** The workflows, by name. */
+export interface WorkflowRows {
+  items: WorkflowRow[];
+}
+
+/** A new comment. */
+export interface WriteComment {
+  subject: SubjectBody;
+  /** Markdown, kept as it is: whoever shows it renders it */
+  body: string;
+  /** a comment on the same thing */
+  reply_to?: string | null;
 }
 
 /** A rule of the policy's file. */
@@ -1765,80 +2286,165 @@ export interface mosaic__api__provider_schemas__RuleDocument {
   reason: string;
 }
 
+/** A place that is told of approvals and may answer them. */
+export interface mosaic__api__schemas__WebhookDocument {
+  name: string;
+  /** where it is told; null: it only answers */
+  host: string | null;
+  events: string[];
+  /** what it answers as; none: it may not */
+  roles: string[];
+  /** what is wrong with its secret */
+  problem: string | null;
+  /** events it is still to be told */
+  waiting: number;
+  /** events it was not told after every attempt failed */
+  given_up: number;
+  /** why the newest failed delivery did */
+  error: string | null;
+}
+
+/** An address that is told of events. */
+export interface mosaic__api__webhook_schemas__WebhookDocument {
+  id: string;
+  name: string;
+  url: string;
+  events: string[];
+  project: string | null;
+  form: "event" | "artifacts";
+  at_once: number;
+  status: "active" | "disabled";
+  /** why it is not active */
+  reason: string | null;
+  /** attempts that failed since the last one that arrived */
+  failures: number;
+  failing_since: string | null;
+  /** how far the journal has been looked through for it */
+  seq: number;
+  /** events that have not been looked at yet */
+  behind: number;
+  /** deliveries that wait for an attempt */
+  waiting: number;
+  /** deliveries that were given up */
+  dead: number;
+  /** why this server cannot sign for it */
+  problem: string | null;
+  old_secret_until: string | null;
+  version: number;
+  created_at: string;
+  created_by: string;
+  updated_at: string;
+}
+
 /** Every route that the server has. */
 export type Route =
   | "DELETE /api/v1/budgets/{budget_id}"
+  | "DELETE /api/v1/comments/{comment_id}"
   | "DELETE /api/v1/cost/prices/{model}"
   | "DELETE /api/v1/mcp-servers/{name}"
   | "DELETE /api/v1/plans/{plan_id}"
   | "DELETE /api/v1/session"
+  | "DELETE /api/v1/webhooks/{webhook_id}"
   | "GET /api/v1/agents"
   | "GET /api/v1/approvals"
   | "GET /api/v1/approvals/webhooks"
   | "GET /api/v1/approvals/{approval_id}"
+  | "GET /api/v1/artifacts/{artifact_id}"
   | "GET /api/v1/artifacts/{artifact_id}/content"
   | "GET /api/v1/audit"
   | "GET /api/v1/audit/export"
+  | "GET /api/v1/board/audit/digest"
+  | "GET /api/v1/board/workflows"
+  | "GET /api/v1/board/workflows/{name}"
   | "GET /api/v1/budget-leases"
   | "GET /api/v1/budgets"
   | "GET /api/v1/budgets/{budget_id}"
   | "GET /api/v1/cache"
+  | "GET /api/v1/comments"
+  | "GET /api/v1/comments/{comment_id}"
   | "GET /api/v1/cost/bill"
   | "GET /api/v1/cost/forecast"
   | "GET /api/v1/cost/prices"
+  | "GET /api/v1/cost/prices/{model}"
   | "GET /api/v1/cost/usage"
   | "GET /api/v1/dead-letters"
   | "GET /api/v1/events"
+  | "GET /api/v1/events/export"
   | "GET /api/v1/events/stream"
   | "GET /api/v1/examples"
+  | "GET /api/v1/feedback"
+  | "GET /api/v1/hooks"
+  | "GET /api/v1/hooks/{name}/messages"
   | "GET /api/v1/journal"
   | "GET /api/v1/keys"
   | "GET /api/v1/keys/{key_id}"
   | "GET /api/v1/mcp-servers"
   | "GET /api/v1/models"
   | "GET /api/v1/plans"
+  | "GET /api/v1/plans/export"
   | "GET /api/v1/plans/{plan_id}"
   | "GET /api/v1/plans/{plan_id}/changes"
   | "GET /api/v1/plans/{plan_id}/export"
   | "GET /api/v1/plans/{plan_id}/graph"
   | "GET /api/v1/plans/{plan_id}/items"
+  | "GET /api/v1/plans/{plan_id}/items/export"
   | "GET /api/v1/plans/{plan_id}/items/{item_id}"
   | "GET /api/v1/policy"
   | "GET /api/v1/policy/rules"
+  | "GET /api/v1/policy/rules/{rule_id}"
   | "GET /api/v1/policy/versions"
   | "GET /api/v1/policy/versions/{version}"
+  | "GET /api/v1/presence/{subject_id}"
+  | "GET /api/v1/projects"
+  | "GET /api/v1/projects/{name}"
   | "GET /api/v1/providers"
   | "GET /api/v1/providers/{name}"
   | "GET /api/v1/routes"
   | "GET /api/v1/runs"
+  | "GET /api/v1/runs/export"
   | "GET /api/v1/runs/{run_id}"
   | "GET /api/v1/runs/{run_id}/artifacts"
   | "GET /api/v1/runs/{run_id}/events"
   | "GET /api/v1/runs/{run_id}/events/stream"
+  | "GET /api/v1/runs/{run_id}/steps"
   | "GET /api/v1/session"
   | "GET /api/v1/system"
   | "GET /api/v1/tool-calls/{call_id}"
   | "GET /api/v1/tools"
   | "GET /api/v1/tools/{name}"
+  | "GET /api/v1/webhooks"
+  | "GET /api/v1/webhooks/{webhook_id}"
+  | "GET /api/v1/webhooks/{webhook_id}/deliveries"
+  | "GET /api/v1/workflow/{execution_id}/status"
+  | "GET /api/v1/workflows"
+  | "GET /api/v1/workflows/{workflow}"
+  | "PATCH /api/v1/comments/{comment_id}"
   | "PATCH /api/v1/plans/{plan_id}"
+  | "PATCH /api/v1/webhooks/{webhook_id}"
   | "POST /api/v1/approvals/{approval_id}/approve"
   | "POST /api/v1/approvals/{approval_id}/preview"
   | "POST /api/v1/approvals/{approval_id}/reject"
   | "POST /api/v1/approvals/{approval_id}/webhook"
+  | "POST /api/v1/board/workflows/{name}/runs"
   | "POST /api/v1/budget-leases/reconcile"
   | "POST /api/v1/cache/purge"
   | "POST /api/v1/cache/warm"
+  | "POST /api/v1/comments"
   | "POST /api/v1/cost/savings"
   | "POST /api/v1/dead-letters/{execution_id}/requeue"
   | "POST /api/v1/examples/{name}/runs"
+  | "POST /api/v1/feedback"
+  | "POST /api/v1/hooks/{name}"
   | "POST /api/v1/keys"
   | "POST /api/v1/keys/{key_id}/revoke"
   | "POST /api/v1/keys/{key_id}/rotate"
   | "POST /api/v1/mcp-servers"
   | "POST /api/v1/mcp-servers/{name}/pin"
   | "POST /api/v1/plans"
+  | "POST /api/v1/plans/import"
   | "POST /api/v1/plans/{plan_id}/changes"
   | "POST /api/v1/plans/{plan_id}/changes/{change_id}/undo"
+  | "POST /api/v1/plans/{plan_id}/items/import"
   | "POST /api/v1/plans/{plan_id}/items/{item_id}/run"
   | "POST /api/v1/policy/check"
   | "POST /api/v1/policy/explain"
@@ -1857,6 +2463,13 @@ export type Route =
   | "POST /api/v1/tools/{name}/approve"
   | "POST /api/v1/tools/{name}/call"
   | "POST /api/v1/tools/{name}/quarantine"
+  | "POST /api/v1/webhooks"
+  | "POST /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver"
+  | "POST /api/v1/webhooks/{webhook_id}/replay"
+  | "POST /api/v1/webhooks/{webhook_id}/rotate"
+  | "POST /api/v1/webhooks/{webhook_id}/test"
+  | "POST /api/v1/workflow/execute"
   | "POST /api/v1/workflows/validate"
+  | "POST /api/v1/ws/tickets"
   | "PUT /api/v1/budgets"
   | "PUT /api/v1/cost/prices";

@@ -2,7 +2,7 @@ import { Dialog } from "@base-ui/react/dialog";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from "react";
-import { asks, plans, runs } from "../api/queries";
+import { asks, plans, runs, workflows } from "../api/queries";
 import { startExample } from "../features/runs/actions";
 import { ago } from "../ui/format";
 import { Shape, type State, stateOf } from "../ui/status";
@@ -68,18 +68,21 @@ export default function Palette({ close }: { close: () => void }) {
   );
 }
 
+const LENSES = [["list", "as a list"], ["gantt", "Gantt"], ["dag", "dependencies"]] as const;
+
 function useCommands(): Command[] {
   const go = useNavigate();
   const runList = useQuery(runs).data?.items;
   const askList = useQuery(asks).data?.items;
   const planList = useQuery(plans).data?.items;
+  const flowList = useQuery(workflows).data?.items;
   return useMemo(() => {
     const place = (label: string, to: string): Command => ({ id: `to${to.replaceAll("/", "-")}`, label, hint: "go to", act: () => void go({ to }) });
     return [
       ...(askList ?? []).map((item): Command => ({
         id: item.id, label: item.title, hint: "needs you", state: "needs", act: () => void go({ to: "/inbox", search: { ask: item.id, show: undefined } }),
       })),
-      place("Home", "/"), place("Inbox", "/inbox"), place("Runs", "/runs"), place("Agents", "/agents"), place("Cost", "/cost"),
+      place("Home", "/"), place("Inbox", "/inbox"), place("Runs", "/runs"), place("Workflows", "/workflows"), place("Agents", "/agents"), place("Cost", "/cost"),
       place("Report", "/report"), place("Providers", "/settings/providers"), place("Admin and audit", "/settings/admin"),
       { id: "example", label: "Start the example: fix a failing test", hint: "do", act: () => void startExample("fix-failing-test").then((run) => run && go({ to: "/runs/$runId", params: { runId: run.id }, search: { step: undefined } })) },
       { id: "hello", label: "Start the example: hello team", hint: "do", act: () => void startExample("hello-team").then((run) => run && go({ to: "/runs/$runId", params: { runId: run.id }, search: { step: undefined } })) },
@@ -88,10 +91,16 @@ function useCommands(): Command[] {
       ...(planList ?? []).map((item): Command => ({
         id: item.id, label: item.name, hint: "plan", act: () => void go({ to: "/plans/$planId", params: { planId: item.id }, search: { item: undefined, lens: undefined, at: undefined } }),
       })),
+      ...(planList ?? []).flatMap((item) => LENSES.map(([lens, label]): Command => ({
+        id: `${item.id}-${lens}`, label: `${item.name}: ${label}`, hint: "lens", act: () => void go({ to: "/plans/$planId", params: { planId: item.id }, search: { item: undefined, lens, at: undefined } }),
+      }))),
+      ...(flowList ?? []).map((item): Command => ({
+        id: `workflow-${item.name}`, label: `Start ${item.name}…`, hint: "workflow", act: () => void go({ to: "/workflows/$name", params: { name: item.name } }),
+      })),
       ...(runList ?? []).map((item): Command => ({
         id: item.id, label: `${item.workflow} ${item.id.slice(-5)}`, hint: ago(item.created_at), state: stateOf(item.status),
         act: () => void go({ to: "/runs/$runId", params: { runId: item.id }, search: { step: undefined } }),
       })),
     ];
-  }, [askList, go, planList, runList]);
+  }, [askList, flowList, go, planList, runList]);
 }

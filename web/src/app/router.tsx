@@ -22,9 +22,11 @@ const runList = createRoute({ getParentRoute: () => root, path: "/runs", compone
 const run = createRoute({
   getParentRoute: () => root,
   path: "/runs/$runId",
-  validateSearch: (search: Record<string, unknown>) => ({ step: text(search.step) }),
+  validateSearch: (search: Record<string, unknown>): { step: string | undefined; view?: string } => ({ step: text(search.step), ...(text(search.view) ? { view: text(search.view)! } : {}) }),
   component: lazyRouteComponent(() => import("../features/runs/run"), "RunScreen"),
 });
+const workflowList = createRoute({ getParentRoute: () => root, path: "/workflows", component: lazyRouteComponent(() => import("../features/workflows/workflows"), "Workflows") });
+const workflow = createRoute({ getParentRoute: () => root, path: "/workflows/$name", component: lazyRouteComponent(() => import("../features/workflows/workflows"), "WorkflowScreen") });
 const inbox = createRoute({
   getParentRoute: () => root,
   path: "/inbox",
@@ -49,12 +51,12 @@ const providers = createRoute({
 const admin = createRoute({
   getParentRoute: () => root,
   path: "/settings/admin",
-  validateSearch: (search: Record<string, unknown>) => ({ types: text(search.types) }),
+  validateSearch: (search: Record<string, unknown>): { types: string | undefined; actor?: string } => ({ types: text(search.types), ...(text(search.actor) ? { actor: text(search.actor)! } : {}) }),
   component: lazyRouteComponent(() => import("../features/settings/admin"), "Admin"),
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, plan, runList, run, inbox, agents, cost, report, settings, providers, admin]),
+  routeTree: root.addChildren([home, plan, runList, run, workflowList, workflow, inbox, agents, cost, report, settings, providers, admin]),
   defaultPreload: "intent",
   scrollRestoration: true,
 });

@@ -10,7 +10,7 @@ import { toggleTheme, useTheme } from "./theme";
 const Palette = lazy(() => import("./palette"));
 
 const PLACES = [
-  { to: "/", label: "Board", icon: icons.board, here: /^\/($|plans|runs)/ },
+  { to: "/", label: "Board", icon: icons.board, here: /^\/($|plans|runs|workflows)/ },
   { to: "/inbox", label: "Inbox", icon: icons.inbox, here: /^\/inbox/ },
   { to: "/agents", label: "Agents", icon: icons.agents, here: /^\/agents/ },
   { to: "/cost", label: "Cost", icon: icons.cost, here: /^\/(cost|report)/ },
@@ -55,10 +55,10 @@ export function Shell() {
             <div className="live" data-state={live} role="status"><i />{live === "signed-out" ? "offline" : live}</div>
           </div>
         </header>
-        <div className="main">
+        <main className="main">
           {live === "offline" && <div className="offline" role="alert">The server does not answer. What you see may be old; it goes on by itself when the server is back.</div>}
           <Outlet />
-        </div>
+        </main>
       </div>
       {palette && <Suspense fallback={null}><Palette close={() => setPalette(false)} /></Suspense>}
     </PaletteContext>

@@ -43,3 +43,48 @@ export function Spend({ spent, of }: { spent: number; of: number | null | undefi
     </div>
   );
 }
+
+/** What was spent of an estimate, with a mark where it should be by what is done: left of the mark is cheaper than planned. */
+export function BudgetLine({ spent, of, progress }: { spent: number; of: number | null | undefined; progress: number }) {
+  const top = Math.max(of ?? 0, spent, 1e-9);
+  const due = (of ?? 0) * progress;
+  return (
+    <div className="budget-line" aria-hidden="true">
+      <i className={spent > due * 1.05 && spent > 0 ? "over" : undefined} style={{ width: `${(spent / top) * 100}%` }} />
+      {of != null && of > 0 && <b style={{ left: `${Math.min(due / top, 1) * 100}%` }} />}
+    </div>
+  );
+}
+
+/** How far from its estimate something is, by what is done of it, in words. */
+export function pace(spent: number, of: number | null | undefined, progress: number): string {
+  if (!of) return "not estimated";
+  const due = of * progress;
+  if (due <= 0 && spent <= 0) return "not begun";
+  const by = Math.round((Math.abs(spent - due) / Math.max(due, 1e-9)) * 100);
+  if (due > 0 && by <= 5) return "on budget";
+  return spent > due ? (due > 0 ? `${by} % over` : "over") : `${by} % under`;
+}
+
+/** Dollars spent up to each day, the budget as a line across, and where the month is expected to end. */
+export function BurnUp({ days, length, budget, expected, format }: {
+  days: number[]; length: number; budget: number | null; expected: number | null; format: (value: number) => string;
+}) {
+  let sum = 0;
+  const sums = days.map((value) => (sum += value));
+  const top = Math.max(sum, budget ?? 0, expected ?? 0, 1e-9) * 1.08;
+  const x = (day: number) => (day / Math.max(length, 1)) * 100;
+  const y = (value: number) => 100 - (value / top) * 100;
+  const line = sums.map((value, index) => `${x(index + 1).toFixed(2)},${y(value).toFixed(2)}`).join(" ");
+  return (
+    <figure className="burn" role="img" aria-label={`${format(sum)} spent up to day ${days.length} of ${length}${budget != null ? `, of a budget of ${format(budget)}` : ""}${expected != null ? `; the month is expected to end at ${format(expected)}` : ""}`}>
+      <svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">
+        {sums.length > 0 && <polygon className="area" points={`0,100 0,100 ${line} ${x(days.length).toFixed(2)},100`} />}
+        {sums.length > 0 && <polyline className="line" points={`0,100 ${line}`} vectorEffect="non-scaling-stroke" />}
+        {expected != null && sums.length > 0 && <line className="expected" x1={x(days.length)} y1={y(sum)} x2="100" y2={y(expected)} vectorEffect="non-scaling-stroke" />}
+        {budget != null && <line className="limit" x1="0" y1={y(budget)} x2="100" y2={y(budget)} vectorEffect="non-scaling-stroke" />}
+      </svg>
+      {budget != null && <span className="limit-name small" style={{ top: `${Math.max(y(budget), 0)}%` }}>budget {format(budget)}</span>}
+    </figure>
+  );
+}

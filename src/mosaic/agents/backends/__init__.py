@@ -1,1 +1,1 @@
-"""What carries an agent: a model in our own loop."""
+"""What carries an agent: a model in our own loop, or another installation."""

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from mosaic.api.access import App, Caller
+from mosaic.api.listing import Cursor
+from mosaic.api.routing import Route
 from mosaic.api.schemas import (
     ApprovalDocument,
     ApprovalPage,
@@ -20,7 +22,7 @@ from mosaic.core.values import JsonObject
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/approvals", tags=["approvals"])
+router = APIRouter(route_class=Route, prefix="/approvals", tags=["approvals"])
 _SHOWN: dict[int | str, dict[str, Any]] = {200: {"model": ApprovalDocument}}
 
 
@@ -33,7 +35,7 @@ async def page(
     status: ApprovalStatusName | None = None,
     run_id: Annotated[str | None, Query(max_length=500)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
-    cursor: Annotated[str | None, Query(max_length=500)] = None,
+    cursor: Cursor = None,
 ) -> JsonObject:
     """Return approvals; `status=pending` is the inbox."""
     return await app.operations.approvals(ctx, status=status, run_id=run_id, limit=limit, cursor=cursor)

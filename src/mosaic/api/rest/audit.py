@@ -7,13 +7,15 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from mosaic.api.access import App, Caller
+from mosaic.api.listing import Cursor
+from mosaic.api.routing import Route
 from mosaic.api.schemas import Document, EventDocument
 from mosaic.app.board_operations import audit_lines, audit_page, journal_head
 from mosaic.core.values import JsonObject
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["audit"])
+router = APIRouter(route_class=Route, tags=["audit"])
 Types = Annotated[
     list[str],
     Query(max_length=20, description="beginnings of event types, such as approval; none: all audited"),
@@ -30,7 +32,8 @@ class AuditPage(Document):
     """Audited events, newest first."""
 
     items: list[EventDocument]
-    next_before: int | None = Field(description="continues the page; null at the end")
+    next_before: int | None = Field(description="the same as a sequence number, for `before`")
+    next_cursor: str | None = Field(None, description="continues the page; null at the end")
 
 
 class JournalDocument(Document):
@@ -61,9 +64,13 @@ async def page(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     types: Types = [],  # noqa: B006  # FastAPI copies it
     actor: Annotated[str | None, Query(max_length=200)] = None,
+    cursor: Cursor = None,
 ) -> JsonObject:
     """Return audited events, newest first."""
-    return await audit_page(app, ctx, before=before, limit=limit, types=types, actor=actor)
+    end = int(cursor) if cursor is not None else before
+    shown = await audit_page(app, ctx, before=end, limit=limit, types=types, actor=actor)
+    place = shown["next_before"]
+    return {**shown, "next_cursor": str(place) if place is not None else None}
 
 
 @router.get(

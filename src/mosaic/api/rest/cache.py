@@ -4,11 +4,12 @@ from fastapi import APIRouter
 
 from mosaic.api.access import App, Caller
 from mosaic.api.cache_schemas import CacheDocument, PurgeCache, PurgedDocument, WarmCache, WarmedDocument
+from mosaic.api.routing import Route
 from mosaic.core.values import JsonObject
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["cache"])
+router = APIRouter(route_class=Route, tags=["cache"])
 
 
 @router.get(

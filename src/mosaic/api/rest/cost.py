@@ -1,11 +1,13 @@
 """Usage and cost: reports, forecast, bill, savings, prices."""
 
+import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 
 from mosaic.api.access import App, Caller
+from mosaic.api.conditions import versions_of
 from mosaic.api.door_schemas import (
     BillPage,
     ForecastDocument,
@@ -17,16 +19,21 @@ from mosaic.api.door_schemas import (
     SetPrice,
     UsagePage,
 )
-from mosaic.core.errors import InvalidInput
+from mosaic.api.listing import Cursor, WholeLimit, paged, paged_in_place
+from mosaic.api.routing import Route
+from mosaic.api.schemas import IfMatch, Moment
+from mosaic.core.errors import InvalidInput, NotFound
 from mosaic.core.values import JsonObject
+from mosaic.core.versions import version_of
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/cost", tags=["cost"])
+router = APIRouter(route_class=Route, prefix="/cost", tags=["cost"])
 Where = Annotated[
     list[str], Query(max_length=20, description="dimension=value, such as project=web; several must all fit")
 ]
-Moment = Annotated[datetime | None, Query(description="a time with its zone")]
+When = Annotated[Moment | None, Query(description="a time with its zone")]
+_Model = Annotated[str, Path(min_length=1, max_length=300)]
 _PRICE: dict[int | str, dict[str, Any]] = {200: {"model": PriceDocument}}
 _REMOVED: dict[int | str, dict[str, Any]] = {200: {"model": Removed}}
 
@@ -39,12 +46,17 @@ async def usage(
     ctx: Caller,
     by: Annotated[list[str], Query(max_length=5, description="dimensions to tell apart")] = [],  # noqa: B006  # FastAPI copies it
     where: Where = [],  # noqa: B006
-    since: Moment = None,
-    until: Moment = None,
+    since: When = None,
+    until: When = None,
+    limit: WholeLimit = 1_000,
+    cursor: Cursor = None,
 ) -> JsonObject:
     """Return usage by dimensions: project, agent, model, provider, key, route, operation, source, run, day."""
-    return await app.door_operations.usage(
+    shown = await app.door_operations.usage(
         ctx, by=by, since=_text(since), until=_text(until), where=_filters(where)
+    )
+    return paged_in_place(
+        shown, lambda row: json.dumps([row.get(name) for name in by]), limit=limit, cursor=cursor
     )
 
 
@@ -67,9 +79,9 @@ async def bill(
     ctx: Caller,
     style: Literal["csv", "jsonl"] = "jsonl",
     where: Where = [],  # noqa: B006
-    since: Moment = None,
-    until: Moment = None,
-    cursor: Annotated[str | None, Query(max_length=1000)] = None,
+    since: When = None,
+    until: When = None,
+    cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
 ) -> JsonObject:
     """Return rows of the ledger as CSV or JSON lines in `text`; `next_cursor` continues them."""
@@ -100,23 +112,42 @@ async def prices(
     app: App,
     ctx: Caller,
     model: Annotated[list[str], Query(max_length=100, description="provider:model")] = [],  # noqa: B006
+    limit: WholeLimit = 1_000,
+    cursor: Cursor = None,
 ) -> JsonObject:
-    """Return the tenant's own prices, and what models cost it with source and date."""
-    return await app.door_operations.prices(ctx, models=model)
+    """Return a page of the tenant's own prices, and what models cost it with source and date."""
+    shown = await app.door_operations.prices(ctx, models=model)
+    return paged(shown, "model", limit=limit, cursor=cursor, identity=())
 
 
 @router.put("/prices", summary="Set an own price", response_model=None, responses=_PRICE)
-async def set_price(body: SetPrice, app: App, ctx: Caller) -> JsonObject:
-    """Set the tenant's own price of a model, or of all that fit a pattern."""
-    return await app.door_operations.set_price(ctx, body.model_dump(mode="json", exclude_none=True))
+async def set_price(
+    body: SetPrice, response: Response, app: App, ctx: Caller, if_match: IfMatch = None
+) -> JsonObject:
+    """Set the tenant's own price of a model, or of all that fit a pattern.
+
+    412 when the ETag in If-Match is not that of the price there is.
+    """
+    wanted = body.model_dump(mode="json", exclude_none=True)
+    shown = await app.door_operations.set_price(ctx, wanted, only=versions_of(if_match))
+    response.headers["ETag"] = f'"{version_of(shown)}"'
+    return shown
+
+
+@router.get("/prices/{model:path}", summary="Show an own price", response_model=None, responses=_PRICE)
+async def price(model: _Model, response: Response, app: App, ctx: Caller) -> JsonObject:
+    """Return the tenant's own price of exactly this model or pattern."""
+    for shown in (await app.door_operations.prices(ctx))["items"]:
+        if shown["model"] == model:
+            response.headers["ETag"] = f'"{version_of(shown)}"'
+            return dict(shown)
+    raise NotFound(f"There is no own price of {model!r}.", hint="GET /api/v1/cost/prices lists them.")
 
 
 @router.delete("/prices/{model:path}", summary="Remove an own price", response_model=None, responses=_REMOVED)
-async def remove_price(
-    model: Annotated[str, Path(min_length=1, max_length=300)], app: App, ctx: Caller
-) -> JsonObject:
+async def remove_price(model: _Model, app: App, ctx: Caller, if_match: IfMatch = None) -> JsonObject:
     """Remove the tenant's own price."""
-    return await app.door_operations.remove_price(ctx, model)
+    return await app.door_operations.remove_price(ctx, model, only=versions_of(if_match))
 
 
 def _filters(where: list[str]) -> dict[str, str]:

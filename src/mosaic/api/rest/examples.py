@@ -6,13 +6,14 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from mosaic.api.access import App, Caller
+from mosaic.api.routing import Route
 from mosaic.api.schemas import Body, Document, Id, RunDocument
 from mosaic.app.board_operations import examples, start_example
 from mosaic.core.values import JsonObject
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/examples", tags=["examples"])
+router = APIRouter(route_class=Route, prefix="/examples", tags=["examples"])
 
 
 class ExampleDocument(Document):

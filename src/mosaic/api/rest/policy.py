@@ -2,9 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 
 from mosaic.api.access import App, Caller
+from mosaic.api.conditions import versions_of
+from mosaic.api.listing import Cursor, WholeLimit, paged
 from mosaic.api.policy_schemas import (
     CheckedPolicy,
     CheckPolicy,
@@ -18,12 +20,13 @@ from mosaic.api.policy_schemas import (
     TestedPolicy,
     TestPolicy,
 )
-from mosaic.api.schemas import Id
+from mosaic.api.routing import Route
+from mosaic.api.schemas import Id, IfMatch
 from mosaic.core.values import JsonObject
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["policy"])
+router = APIRouter(route_class=Route, tags=["policy"])
 _Version = Annotated[str, Path(max_length=80, pattern="^(sha256:)?[0-9a-f]{4,64}$")]
 
 
@@ -74,9 +77,12 @@ async def rules(
     project: Annotated[str | None, Query(max_length=64)] = None,
     run_id: Annotated[str | None, Query(max_length=64)] = None,
     revoked: Annotated[bool, Query(description="also those that hold no longer")] = False,
+    limit: WholeLimit = 1_000,
+    cursor: Cursor = None,
 ) -> JsonObject:
-    """Return the rules of the file, and the standing rules that answers have made."""
-    return await app.policy_operations.policy_rules(ctx, project=project, run_id=run_id, revoked=revoked)
+    """Return the rules of the file, and a page of the standing rules that answers have made."""
+    shown = await app.policy_operations.policy_rules(ctx, project=project, run_id=run_id, revoked=revoked)
+    return paged(shown, "-created_at", limit=limit, cursor=cursor, rows="standing")
 
 
 @router.post(
@@ -85,9 +91,26 @@ async def rules(
     response_model=None,
     responses={200: {"model": StandingRuleDocument}},
 )
-async def revoke(rule_id: Id, app: App, ctx: Caller) -> JsonObject:
+async def revoke(
+    rule_id: Id, response: Response, app: App, ctx: Caller, if_match: IfMatch = None
+) -> JsonObject:
     """Make a standing rule hold no longer, on every node, at once."""
-    return await app.policy_operations.revoke_policy_rule(ctx, rule_id)
+    rule = await app.standing_rules.revoke(ctx, rule_id, only=versions_of(if_match))
+    response.headers["ETag"] = f'"{rule.version}"'
+    return rule.to_json()
+
+
+@router.get(
+    "/policy/rules/{rule_id}",
+    summary="Show a standing rule",
+    response_model=None,
+    responses={200: {"model": StandingRuleDocument}},
+)
+async def rule(rule_id: Id, response: Response, app: App, ctx: Caller) -> JsonObject:
+    """Return one standing rule."""
+    found = await app.standing_rules.get(ctx, rule_id)
+    response.headers["ETag"] = f'"{found.version}"'
+    return found.to_json()
 
 
 @router.get(
@@ -96,9 +119,10 @@ async def revoke(rule_id: Id, app: App, ctx: Caller) -> JsonObject:
     response_model=None,
     responses={200: {"model": PolicyVersionPage}},
 )
-async def versions(app: App, ctx: Caller) -> JsonObject:
-    """Return the versions that were in force, newest first."""
-    return await app.policy_operations.policy_versions(ctx)
+async def versions(app: App, ctx: Caller, limit: WholeLimit = 1_000, cursor: Cursor = None) -> JsonObject:
+    """Return a page of the versions that were in force, newest first."""
+    shown = await app.policy_operations.policy_versions(ctx)
+    return paged(shown, "-first_used_at", limit=limit, cursor=cursor, identity=("version",))
 
 
 @router.get(

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from mosaic.api.access import App, Caller
+from mosaic.api.listing import Cursor, WholeLimit, paged
 from mosaic.api.provider_schemas import (
     HealthDocument,
     Kind,
@@ -13,20 +14,24 @@ from mosaic.api.provider_schemas import (
     ProviderPage,
     ReloadDocument,
 )
+from mosaic.api.routing import Route
 from mosaic.api.schemas import Id
 from mosaic.core.values import JsonObject
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["providers"])
+router = APIRouter(route_class=Route, tags=["providers"])
 
 
 @router.get(
     "/providers", summary="List providers", response_model=None, responses={200: {"model": ProviderPage}}
 )
-async def listed(app: App, ctx: Caller, kind: Kind | None = None) -> JsonObject:
-    """Return every instance with its health, its breaker and the figures of its models."""
-    return await app.provider_operations.providers(ctx, kind=kind)
+async def listed(
+    app: App, ctx: Caller, kind: Kind | None = None, limit: WholeLimit = 1_000, cursor: Cursor = None
+) -> JsonObject:
+    """Return a page of the instances with their health, breakers and the figures of their models."""
+    shown = await app.provider_operations.providers(ctx, kind=kind)
+    return paged(shown, "name", limit=limit, cursor=cursor, identity=())
 
 
 @router.post(
@@ -78,6 +83,9 @@ async def models(
     ask: Annotated[
         bool, Query(description="ask the providers for models that the catalogue does not know")
     ] = False,
+    limit: WholeLimit = 1_000,
+    cursor: Cursor = None,
 ) -> JsonObject:
-    """Return the models that requests can name, with what they can do and cost."""
-    return await app.provider_operations.models(ctx, provider=provider, ask=ask)
+    """Return a page of the models that requests can name, with what they can do and cost."""
+    shown = await app.provider_operations.models(ctx, provider=provider, ask=ask)
+    return paged(shown, "id", limit=limit, cursor=cursor, identity=())

@@ -3,18 +3,21 @@
 from fastapi import APIRouter
 
 from mosaic.api.access import App, Caller
+from mosaic.api.listing import Cursor, WholeLimit, paged_in_place
 from mosaic.api.provider_schemas import ExplainRoute, ExplanationDocument, RoutePage
+from mosaic.api.routing import Route
 from mosaic.core.values import JsonObject
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["routes"])
+router = APIRouter(route_class=Route, tags=["routes"])
 
 
 @router.get("/routes", summary="List routes", response_model=None, responses={200: {"model": RoutePage}})
-async def listed(app: App, ctx: Caller) -> JsonObject:
+async def listed(app: App, ctx: Caller, limit: WholeLimit = 1_000, cursor: Cursor = None) -> JsonObject:
     """Return the routes and rules in force."""
-    return await app.provider_operations.routes(ctx)
+    shown = await app.provider_operations.routes(ctx)
+    return paged_in_place(shown, lambda row: str(row["name"]), limit=limit, cursor=cursor)
 
 
 @router.post(

@@ -6,7 +6,10 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Response
 
 from mosaic.api.access import App, Caller
+from mosaic.api.listing import Cursor, WholeLimit, paged, paged_in_place
+from mosaic.api.routing import Route
 from mosaic.api.schemas import (
+    ArtifactDocument,
     ArtifactPage,
     DeadLetterPage,
     Fork,
@@ -18,12 +21,15 @@ from mosaic.api.schemas import (
     RunStatusName,
     SignalSent,
     StartRun,
+    StepPage,
+    StepStatusName,
 )
+from mosaic.app.run_steps import run_steps
 from mosaic.core.values import JsonObject
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 _SHOWN: dict[int | str, dict[str, Any]] = {200: {"model": RunDocument}}
 _STARTED: dict[int | str, dict[str, Any]] = {
     201: {
@@ -70,7 +76,7 @@ async def page(
     status: RunStatusName | None = None,
     workflow: Annotated[str | None, Query(max_length=200)] = None,
     limit: Limit = 50,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    cursor: Cursor = None,
 ) -> JsonObject:
     """Return a page of runs; `next_cursor` continues it."""
     return await app.operations.runs(ctx, status=status, workflow=workflow, limit=limit, cursor=cursor)
@@ -119,15 +125,51 @@ async def signal(run_id: Id, name: Id, payload: dict[str, Any], app: App, ctx: C
 
 
 @router.get(
+    "/runs/{run_id}/steps",
+    summary="List the steps of a run",
+    tags=["runs"],
+    response_model=None,
+    responses={200: {"model": StepPage}},
+)
+async def steps(
+    run_id: Id,
+    app: App,
+    ctx: Caller,
+    status: StepStatusName | None = None,
+    limit: WholeLimit = 1_000,
+    cursor: Cursor = None,
+) -> JsonObject:
+    """Return a page of the steps that began or were skipped, in that order, with how they ended."""
+    shown = await run_steps(app, ctx, run_id)
+    shown["items"] = [step for step in shown["items"] if status in (None, step["status"])]
+    return paged_in_place(shown, lambda step: str(step["path"]), limit=limit, cursor=cursor)
+
+
+@router.get(
     "/runs/{run_id}/artifacts",
     summary="List what a run kept",
     tags=["artifacts"],
     response_model=None,
     responses={200: {"model": ArtifactPage}},
 )
-async def artifacts(run_id: Id, app: App, ctx: Caller) -> JsonObject:
-    """Return the artifacts of a run."""
-    return await app.operations.artifacts(ctx, run_id)
+async def artifacts(
+    run_id: Id, app: App, ctx: Caller, limit: WholeLimit = 1_000, cursor: Cursor = None
+) -> JsonObject:
+    """Return a page of the artifacts of a run."""
+    return paged(await app.operations.artifacts(ctx, run_id), "created_at", limit=limit, cursor=cursor)
+
+
+@router.get(
+    "/artifacts/{artifact_id}",
+    summary="Show an artifact",
+    tags=["artifacts"],
+    response_model=None,
+    responses={200: {"model": ArtifactDocument}},
+)
+async def artifact(artifact_id: Id, app: App, ctx: Caller) -> JsonObject:
+    """Return what is known of an artifact; its content is beside it."""
+    found, _ = await app.operations.artifact(ctx, artifact_id)
+    return found
 
 
 @router.get(
@@ -156,9 +198,9 @@ async def content(artifact_id: Id, app: App, ctx: Caller) -> Response:
     response_model=None,
     responses={200: {"model": DeadLetterPage}},
 )
-async def dead_letters(app: App, ctx: Caller) -> JsonObject:
-    """Return executions whose process crashed too often."""
-    return await app.operations.dead_letters(ctx)
+async def dead_letters(app: App, ctx: Caller, limit: WholeLimit = 1_000, cursor: Cursor = None) -> JsonObject:
+    """Return a page of executions whose process crashed too often, oldest first."""
+    return paged(await app.operations.dead_letters(ctx), "created_at", limit=limit, cursor=cursor)
 
 
 @router.post(

@@ -16,6 +16,8 @@ from mosaic.core.values import JsonObject
 __all__ = ["router"]
 
 router = APIRouter(prefix="/session", tags=["session"])
+# Who is signed in, and signing in, need no token: that is how one gets in.
+_OPEN: dict[str, Any] = {"security": [{}]}
 _VISIBLE = r"^[!-~]+$"
 
 
@@ -61,7 +63,7 @@ def _sessions(request: Request) -> Sessions:
 Held = Annotated[Sessions, Depends(_sessions)]
 
 
-@router.get("", summary="Show who is signed in", response_model=None, responses=_SHOWN)
+@router.get("", summary="Show who is signed in", response_model=None, responses=_SHOWN, openapi_extra=_OPEN)
 async def show(request: Request, ctx: Caller, sessions: Held) -> JsonObject:
     """Answer without a session, too: that is how a page learns that it needs one."""
     if not request.state.signed_in:
@@ -76,7 +78,7 @@ async def show(request: Request, ctx: Caller, sessions: Held) -> JsonObject:
     }
 
 
-@router.post("", summary="Sign in", response_model=None, responses=_SHOWN)
+@router.post("", summary="Sign in", response_model=None, responses=_SHOWN, openapi_extra=_OPEN)
 async def sign_in(
     body: SignIn, request: Request, response: Response, ctx: Caller, sessions: Held
 ) -> JsonObject:

@@ -1,16 +1,18 @@
 """Agents, workflow checks, health and the installation itself."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from mosaic.api.access import App, Caller
-from mosaic.api.schemas import AgentPage, Health, SystemDocument, Validate, Validation
+from mosaic.api.listing import Cursor, WholeLimit, paged_in_place
+from mosaic.api.routing import Route
+from mosaic.api.schemas import AgentPage, Availability, Health, SystemDocument, Validate, Validation
 from mosaic.core.values import JsonObject
 
 __all__ = ["public", "router"]
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 public = APIRouter(tags=["system"])
 _HEALTH: dict[int | str, dict[str, Any]] = {200: {"model": Health}}
 
@@ -22,9 +24,27 @@ _HEALTH: dict[int | str, dict[str, Any]] = {200: {"model": Health}}
     response_model=None,
     responses={200: {"model": AgentPage}},
 )
-async def agents(app: App, ctx: Caller) -> JsonObject:
-    """Return the agents and the registry's figures."""
-    return await app.operations.agents(ctx)
+async def agents(
+    app: App,
+    ctx: Caller,
+    availability: Availability | None = None,
+    pool: Annotated[str | None, Query(max_length=200)] = None,
+    capability: Annotated[str | None, Query(max_length=200)] = None,
+    limit: WholeLimit = 1_000,
+    cursor: Cursor = None,
+) -> JsonObject:
+    """Return a page of the agents, and the registry's figures over all."""
+    shown = await app.operations.agents(ctx)
+    shown["items"] = [
+        agent
+        for agent in shown["items"]
+        if availability in (None, agent["availability"])
+        and pool in (None, agent["pool"])
+        and (capability is None or capability in agent["capabilities"])
+    ]
+    return paged_in_place(
+        shown, lambda agent: f"{agent['name']} {agent['version']}", limit=limit, cursor=cursor
+    )
 
 
 @router.post(

@@ -1,11 +1,14 @@
 """MCP servers, tools, what is approved of them, and calls."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 
 from mosaic.api.access import App, Caller
 from mosaic.api.door_schemas import Removed
+from mosaic.api.listing import Cursor, WholeLimit, paged, paged_in_place
+from mosaic.api.policy_schemas import Risk
+from mosaic.api.routing import Route
 from mosaic.api.schemas import Id
 from mosaic.api.tool_schemas import (
     AddServer,
@@ -24,7 +27,7 @@ from mosaic.core.values import JsonObject
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["tools"])
+router = APIRouter(route_class=Route, tags=["tools"])
 _PIN: dict[int | str, dict[str, Any]] = {200: {"model": PinDocument}}
 _CALL: dict[int | str, dict[str, Any]] = {200: {"model": ToolCallDocument}}
 _CALLED: dict[int | str, dict[str, Any]] = {
@@ -36,9 +39,10 @@ _CALLED: dict[int | str, dict[str, Any]] = {
 @router.get(
     "/mcp-servers", summary="List MCP servers", response_model=None, responses={200: {"model": ServerPage}}
 )
-async def servers(app: App, ctx: Caller) -> JsonObject:
-    """Return the registered servers and how their tools stand."""
-    return await app.tool_operations.servers(ctx)
+async def servers(app: App, ctx: Caller, limit: WholeLimit = 1_000, cursor: Cursor = None) -> JsonObject:
+    """Return a page of the registered servers and how their tools stand."""
+    shown = await app.tool_operations.servers(ctx)
+    return paged(shown, "name", limit=limit, cursor=cursor, identity=())
 
 
 @router.post(
@@ -72,7 +76,7 @@ async def remove_server(name: Id, app: App, ctx: Caller) -> JsonObject:
 )
 async def pin_server(name: Id, app: App, ctx: Caller) -> JsonObject:
     """Look at a server again and accept all its tools as they are now."""
-    return await app.tool_operations.pin_server(ctx, name)
+    return {**await app.tool_operations.pin_server(ctx, name), "next_cursor": None}
 
 
 @router.get("/tools", summary="List tools", response_model=None, responses={200: {"model": ToolPage}})
@@ -82,9 +86,20 @@ async def listed(
     search: Annotated[str | None, Query(max_length=500, description="words")] = None,
     server: Annotated[str | None, Query(max_length=100)] = None,
     view: Annotated[str | None, Query(max_length=100)] = None,
+    state: Annotated[Literal["built-in", "pinned", "new", "quarantined", "vanished"] | None, Query()] = None,
+    risk: Risk | None = None,
+    limit: WholeLimit = 1_000,
+    cursor: Cursor = None,
 ) -> JsonObject:
-    """Return the tools that can be called outside runs, those in quarantine, and those that vanished."""
-    return await app.tool_operations.tools(ctx, search=search, server=server, view=view)
+    """Return the tools that can be called outside runs, those in quarantine, and those that vanished.
+
+    By name; with `search` the best matches first.
+    """
+    shown = await app.tool_operations.tools(ctx, search=search, server=server, view=view)
+    shown["items"] = [
+        row for row in shown["items"] if state in (None, row["state"]) and risk in (None, row["risk"])
+    ]
+    return paged_in_place(shown, lambda row: str(row["name"]), limit=limit, cursor=cursor)
 
 
 @router.get(
@@ -92,7 +107,9 @@ async def listed(
 )
 async def show(name: Id, app: App, ctx: Caller) -> JsonObject:
     """Return a tool, how it stands, and how it differs from what is approved."""
-    return await app.tool_operations.tool(ctx, name)
+    shown = await app.tool_operations.tool(ctx, name)
+    # One in quarantine has fewer things to show.
+    return {**dict.fromkeys(ToolDocument.model_fields), **shown}
 
 
 @router.post("/tools/{name}/approve", summary="Accept a tool", response_model=None, responses=_PIN)

@@ -6,15 +6,10 @@ event has the same id each time.
 """
 
 import asyncio
-import functools
 import json
-import random
-import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-
-import httpx2
 
 from mosaic.core.clock import Clock, now
 from mosaic.core.context import Context
@@ -22,35 +17,21 @@ from mosaic.core.errors import MosaicError
 from mosaic.core.values import JsonObject
 from mosaic.events import Bus, Event, Journal, NewEvent, events_topic
 from mosaic.observability import get_logger
+from mosaic.outbound import RETRY_S, Answer, Poster, pause_s, sign
 from mosaic.storage import Database, Duplicate
 from mosaic.tools.approving.outbox import Backlog, Delivery, Outbox
-from mosaic.tools.approving.signatures import sign
 from mosaic.tools.approving.webhooks import Webhook, WebhookKeys
-from mosaic.tools.http_guard import GuardedTransport
+from mosaic.webhooks import MEDIA_TYPE, envelope
 
-__all__ = ["RETRY_S", "Deliveries", "cloud_event"]
-
-RETRY_S = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
-"""Seconds between attempts, as the standard recommends; after the last one a delivery is given up."""
+__all__ = ["Deliveries", "cloud_event"]
 
 _log = get_logger(__name__)
 _PAGE = 200
 _AT_ONCE = 8
-_ANSWER_S = 15.0
 _LONGEST_WAIT_S = 15.0
 _BREATH_S = 0.5
 _FAR = 1_000  # events that are passed over before the cursor is written without anything to tell
 _DETAIL_CHARACTERS = 200_000
-_GONE = 410
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What came of an attempt; `error` is None when it arrived."""
-
-    error: str | None = None
-    give_up: bool = False
-    after_s: float | None = None
 
 
 class Deliveries:
@@ -86,7 +67,7 @@ class Deliveries:
         self._bus = bus
         self._webhooks = {webhook.name: webhook for webhook in webhooks if webhook.url}
         self._keys = keys
-        self._allowed_hosts = tuple(allowed_hosts)
+        self._poster = Poster(allowed=allowed_hosts)
         self._address = address
         self._retry_s = tuple(retry_s)
         self._clock = clock
@@ -167,7 +148,7 @@ class Deliveries:
 
     async def _attempt(self, ctx: Context, webhook: Webhook, delivery: Delivery) -> bool:
         """Claim a delivery, try it once and note what came of it; say whether it arrived."""
-        until = self._clock() + timedelta(seconds=2 * _ANSWER_S)
+        until = self._clock() + timedelta(seconds=2 * self._poster.timeout_s)
         async with self._database.transaction() as tx:
             if not await self._outbox.claim(tx, ctx.tenant, delivery, until=until):
                 return False
@@ -176,8 +157,10 @@ class Deliveries:
             if outcome.error is None:
                 await self._outbox.delivered(tx, ctx.tenant, delivery)
                 return True
-            after_s = self._pause_s(delivery, outcome)
-            later = None if after_s is None else self._clock() + timedelta(seconds=after_s)
+            wait_s = None
+            if not outcome.gone:
+                wait_s = pause_s(delivery.attempts, retry_s=self._retry_s, after_s=outcome.after_s)
+            later = None if wait_s is None else self._clock() + timedelta(seconds=wait_s)
             await self._outbox.put_off(tx, ctx.tenant, delivery, until=later, error=outcome.error)
             if later is None:
                 shown: JsonObject = {
@@ -189,48 +172,18 @@ class Deliveries:
                 await self._journal.append(tx, ctx, [NewEvent("webhook.failed", shown)])
         return False
 
-    def _pause_s(self, delivery: Delivery, outcome: _Outcome) -> float | None:
-        """Return how long to wait before the next attempt; None to give up."""
-        if outcome.give_up or delivery.attempts >= len(self._retry_s):
-            return None
-        # Spread, so that what failed together does not come back together.
-        pause_s = self._retry_s[delivery.attempts] * random.uniform(0.9, 1.1)  # noqa: S311  # no secret
-        return max(pause_s, outcome.after_s or 0.0)
-
-    async def _told(self, ctx: Context, webhook: Webhook, delivery: Delivery) -> _Outcome:
+    async def _told(self, ctx: Context, webhook: Webhook, delivery: Delivery) -> Answer:
         events = await self._journal.read(ctx, after=delivery.seq - 1, limit=1)
         if not events or events[0].id != delivery.event_id:
-            return _Outcome("the journal no longer holds the event", give_up=True)
+            return Answer("the journal no longer holds the event", gone=True)
         try:
             event = replace(events[0], data=await self._journal.resolve(events[0]))
             body = json.dumps(cloud_event(event, address=self._address()), ensure_ascii=False).encode()
             headers = sign(self._keys.of(webhook), message_id=events[0].id, moment=self._clock(), body=body)
-            return await self._sent(webhook, headers, body)
         except MosaicError as error:
-            return _Outcome(error.message[:500])
-
-    async def _sent(self, webhook: Webhook, headers: dict[str, str], body: bytes) -> _Outcome:
-        headers |= {"content-type": "application/cloudevents+json", "user-agent": "mosaic"}
-        transport = GuardedTransport(
-            httpx2.AsyncHTTPTransport(verify=_trusted(), trust_env=False), allowed=self._allowed_hosts
-        )
-        client = httpx2.AsyncClient(
-            transport=transport, timeout=_ANSWER_S, follow_redirects=False, trust_env=False
-        )
-        try:
-            async with (
-                asyncio.timeout(_ANSWER_S),
-                client,
-                client.stream("POST", str(webhook.url), content=body, headers=headers) as response,
-            ):
-                status, wait = response.status_code, response.headers.get("retry-after", "")
-        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, TimeoutError) as error:
-            # The address may hold a secret, and so may what the library says of it.
-            return _Outcome(f"it cannot be reached ({type(error).__name__})")
-        if 200 <= status < 300:
-            return _Outcome()
-        after_s = min(float(wait), RETRY_S[-1]) if wait.isascii() and wait.isdigit() else None
-        return _Outcome(f"it answered {status}", give_up=status == _GONE, after_s=after_s)
+            return Answer(error.message[:500])
+        headers |= {"content-type": MEDIA_TYPE}
+        return await self._poster.post(str(webhook.url), headers=headers, body=body)
 
     async def backlog(self, ctx: Context) -> dict[str, Backlog]:
         """Return what each webhook has not heard yet; those that have heard everything are missing."""
@@ -259,19 +212,4 @@ def cloud_event(event: Event, *, address: str | None) -> JsonObject:
         data["detail"] = {"note": f"It is too long to be sent: mosaic approvals show {approval}"}
     if address is not None:
         data["url"] = f"{address}/api/v1/approvals/{approval}"
-    return {
-        "specversion": "1.0",
-        "id": event.id,
-        "source": f"/mosaic/{event.tenant}/{event.project}",
-        "type": f"mosaic.{event.type}",
-        "subject": approval,
-        "time": event.occurred_at.isoformat().replace("+00:00", "Z"),
-        "datacontenttype": "application/json",
-        "sequence": str(event.seq),
-        "data": data,
-    }
-
-
-@functools.cache
-def _trusted() -> ssl.SSLContext:
-    return httpx2.create_ssl_context(trust_env=False)
+    return envelope(event, data=data, subject=approval)

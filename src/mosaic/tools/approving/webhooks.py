@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mosaic.core.clock import Clock, now
 from mosaic.core.errors import MosaicError, Unauthenticated
-from mosaic.tools.approving.signatures import key_of, verify
+from mosaic.outbound import key_of, verify
 
 __all__ = ["Inbound", "Webhook", "WebhookKeys"]
 

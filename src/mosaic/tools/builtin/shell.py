@@ -1,5 +1,6 @@
 """Running commands in the worktree."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
@@ -30,14 +31,16 @@ async def _preview(invocation: Invocation, arguments: JsonObject) -> JsonObject:
 
 async def _where(invocation: Invocation) -> str:
     """Say in which sandbox a command would run, for whoever approves it."""
-    network = invocation.sandboxes.gives_network(invocation.network)
+    network = invocation.commands_have_network
     try:
         sandbox = await invocation.sandboxes.chosen(network=network)
     except MosaicError as error:
         return f"It would be refused. {error.message}"
     if sandbox.name == "off":
         return "It runs without a sandbox: it can do whatever the user can that runs MosAIc."
+    doors = invocation.sandboxes.gives_doors(invocation.network, granted=invocation.network_granted)
     reach = "with the network of this machine" if network else "without network"
+    reach = "with the model gateway and the tool door for a network" if doors else reach
     return f"It runs in the sandbox {sandbox.name}, {reach}."
 
 
@@ -80,11 +83,13 @@ async def run_shell(
         invocation.scratch,
         invocation.workspace,
         directory=invocation.workspace / directory,
-        network=invocation.network,
+        network=invocation.commands_have_network,
         timeout_s=min(timeout_s or invocation.timeout_s, invocation.timeout_s),
         progress=invocation.progress,
     )
-    return await command_result(invocation, await invocation.sandboxes.run(job))
+    async with invocation.doors() as doors:
+        done = await invocation.sandboxes.run(replace(job, doors=doors))
+    return await command_result(invocation, done)
 
 
 async def command_result(invocation: Invocation, done: Finished) -> ToolResult:

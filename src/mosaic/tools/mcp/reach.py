@@ -6,7 +6,7 @@ are servers, whatever a name resolves to.
 
 import ipaddress
 
-from mosaic.tools.http_guard import is_public
+from mosaic.outbound import is_public
 
 __all__ = ["BESIDE_US", "may_reach"]
 

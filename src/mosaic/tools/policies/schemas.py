@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from mosaic.core.values import JsonObject
+from mosaic.core.versions import version_of
 
 __all__ = ["PolicyVersion", "StandingRule"]
 
@@ -35,6 +36,11 @@ class StandingRule:
     created_by: str
     revoked_at: datetime | None = None
     revoked_by: str | None = None
+
+    @property
+    def version(self) -> str:
+        """Whether it holds; nothing else of it can change."""
+        return version_of(self.revoked_at is not None)
 
     def to_json(self) -> JsonObject:
         """Return what doors show."""

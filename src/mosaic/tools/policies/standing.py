@@ -1,6 +1,7 @@
 """Standing rules: what people answered "for this run" and "always", visible and revocable."""
 
 import builtins
+from collections.abc import Collection
 from typing import Literal
 
 from mosaic.core.clock import Clock, now
@@ -9,6 +10,7 @@ from mosaic.core.errors import InvalidInput, NotFound
 from mosaic.core.ids import new_id
 from mosaic.core.redaction import Redactor
 from mosaic.core.values import JsonObject, canonical_json
+from mosaic.core.versions import require_version
 from mosaic.events import Journal, NewEvent
 from mosaic.storage import Database, Transaction
 from mosaic.tools.approving.patterns import ArgumentPattern
@@ -126,14 +128,18 @@ class StandingRules:
         async with self._database.transaction(read_only=True) as tx:
             return await self._found(tx, ctx, rule_id)
 
-    async def revoke(self, ctx: Context, rule_id: str) -> StandingRule:
+    async def revoke(
+        self, ctx: Context, rule_id: str, *, only: Collection[str] | None = None
+    ) -> StandingRule:
         """Make a rule hold no longer, in every process at once. One that is revoked stays so.
 
         Raises:
             NotFound: if the tenant has none with that id.
+            Stale: if it has a version that is not among `only`.
         """
         async with self._database.transaction() as tx:
             rule = await self._found(tx, ctx, rule_id)
+            require_version(rule.version, only, what="rule")
             by = str(ctx.actor)
             if await self._repository.revoke(tx, ctx.tenant, rule_id, by=by, moment=self._clock()):
                 await self._tell(tx, ctx, "policy.rule_revoked", rule)

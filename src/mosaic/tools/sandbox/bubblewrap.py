@@ -12,16 +12,14 @@ from functools import cache
 from mosaic.core.errors import Unavailable
 from mosaic.tools.processes import CallFilter, Terms
 from mosaic.tools.processes.warden.seccomp import filter_program
+from mosaic.tools.sandbox.errors import INSTALL_BUBBLEWRAP
 from mosaic.tools.sandbox.groups import control_groups
 from mosaic.tools.sandbox.local import Launch, LocalSandbox, bounds
 from mosaic.tools.sandbox.places import ETC, git_places, program_places
 from mosaic.tools.sandbox.schemas import Job, Probe
 
-__all__ = ["INSTALL_BUBBLEWRAP", "BubblewrapSandbox"]
+__all__ = ["BubblewrapSandbox"]
 
-INSTALL_BUBBLEWRAP = (
-    "Install bubblewrap: `apt-get install bubblewrap`, `dnf install bubblewrap` or `apk add bubblewrap`."
-)
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store")
 _KERNEL = (
     "/proc/acpi",

@@ -2,7 +2,12 @@
 
 from mosaic.core.errors import PermissionDenied
 
-__all__ = ["NoSandbox"]
+__all__ = ["INSTALL_BUBBLEWRAP", "NoSandbox"]
+
+INSTALL_BUBBLEWRAP = (
+    "Install bubblewrap: `apt-get install bubblewrap`, `dnf install bubblewrap` or `apk add bubblewrap`."
+)
+"""The next step where there is no sandbox."""
 
 
 class NoSandbox(PermissionDenied):

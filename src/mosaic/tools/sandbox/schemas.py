@@ -8,7 +8,7 @@ from pathlib import Path
 from mosaic.core.values import JsonObject
 from mosaic.tools.processes import OutputLimits
 
-__all__ = ["Hold", "Job", "Limits", "Probe"]
+__all__ = ["Doors", "Hold", "Job", "Limits", "Probe"]
 
 
 class Hold(StrEnum):
@@ -51,6 +51,35 @@ class Limits:
     file_bytes: int = 4 * 1024**3
 
 
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """The model gateway and the tool door, for a command without any other network.
+
+    Attributes:
+        socket: the unix socket of the host that serves them, and nothing else.
+        key: lets the command in; good for this command only.
+        port: where they are on the loopback interface inside.
+    """
+
+    socket: Path
+    key: str = field(repr=False)
+    port: int = 8420
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which clients find them."""
+        at = f"http://127.0.0.1:{self.port}"
+        return {
+            "OPENAI_BASE_URL": f"{at}/v1",
+            "OPENAI_API_BASE": f"{at}/v1",
+            "OPENAI_API_KEY": self.key,
+            "ANTHROPIC_BASE_URL": at,
+            "ANTHROPIC_API_KEY": self.key,
+            "MOSAIC_MCP_URL": f"{at}/mcp",
+            "MOSAIC_KEY": self.key,
+        }
+
+
 def _silent(_line: str) -> None:
     """Drop a progress line."""
 
@@ -68,6 +97,7 @@ class Job:
         network: whether it may use the host's network.
         readable: files and directories of the host that it may read beside the system's and the installation's.
         sockets: unix sockets of the host that it may talk to, such as the gateway's; at the same paths inside.
+        doors: what it may reach in place of a network.
         timeout_s: then TERM, two seconds later KILL.
         stdin: what it reads; nothing when None.
         limits: how much it may take.
@@ -83,6 +113,7 @@ class Job:
     network: bool = False
     readable: tuple[Path, ...] = ()
     sockets: tuple[Path, ...] = ()
+    doors: Doors | None = None
     timeout_s: float = 300.0
     stdin: bytes | None = None
     limits: Limits = field(default_factory=Limits)

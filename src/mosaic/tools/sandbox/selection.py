@@ -1,25 +1,23 @@
 """Chooses the sandbox for a command: the settings' driver, if it holds what this command needs."""
 
+import sys
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from mosaic.tools.processes import Finished, Process, Terms
-from mosaic.tools.sandbox.bubblewrap import INSTALL_BUBBLEWRAP, BubblewrapSandbox
-from mosaic.tools.sandbox.daytona import DaytonaSandbox
-from mosaic.tools.sandbox.docker import DockerSandbox
-from mosaic.tools.sandbox.e2b import E2bSandbox
-from mosaic.tools.sandbox.errors import NoSandbox
+from mosaic.tools.sandbox.errors import INSTALL_BUBBLEWRAP, NoSandbox
 from mosaic.tools.sandbox.groups import control_groups
 from mosaic.tools.sandbox.interfaces import Sandbox, ServingSandbox
 from mosaic.tools.sandbox.local import Launch, LocalSandbox, bounds
-from mosaic.tools.sandbox.native import NativeSandbox
-from mosaic.tools.sandbox.schemas import Hold, Job, Probe
+from mosaic.tools.sandbox.schemas import Doors, Hold, Job, Probe
 from mosaic.tools.sandbox.settings import SandboxSettings
 
 __all__ = ["Sandboxes"]
 
+_RELAY = Path(__file__).with_name("relay.py")
 _AUTO = ("bubblewrap", "native")
 # What works goes on working while we run; what does not may have been installed a minute later.
 _TRY_AGAIN_S = 30.0
@@ -52,9 +50,22 @@ class Sandboxes:
         _probes[key] = (now, probe)
         return probe
 
-    def gives_network(self, wanted: bool) -> bool:
-        """Say whether a command that may use the network gets the host's."""
-        return wanted and (self.settings.network == "host" or self.settings.driver == "off")
+    def gives_network(self, allowed: bool, *, granted: bool = False) -> bool:
+        """Say whether a command gets the host's network.
+
+        Args:
+            allowed: the policy does not deny it.
+            granted: the policy allows it in so many words.
+        """
+        if self.settings.driver == "off":
+            return allowed
+        return allowed and (
+            self.settings.network == "host" or (self.settings.network == "policy" and granted)
+        )
+
+    def gives_doors(self, allowed: bool, *, granted: bool) -> bool:
+        """Say whether a command gets the model gateway and the tool door in place of a network."""
+        return self.settings.network == "gateway" and allowed and granted
 
     async def chosen(self, *, network: bool, among: Iterable[Hold] = ()) -> Sandbox:
         """Return the sandbox that commands run in.
@@ -83,8 +94,9 @@ class Sandboxes:
             NoSandbox: if there is none.
             ToolFailed: if it cannot be started.
         """
-        job = replace(job, network=self.gives_network(job.network), limits=self.settings.limits)
-        return await (await self.chosen(network=job.network)).run(job)
+        job = replace(job, network=self.gives_network(job.network, granted=True), limits=self.settings.limits)
+        sandbox = await self.chosen(network=job.network)
+        return await sandbox.run(job if job.doors is None else _with_doors(job, job.doors, sandbox))
 
     @asynccontextmanager
     async def start(self, job: Job) -> AsyncIterator[Process]:
@@ -102,6 +114,28 @@ class Sandboxes:
             )
         async with sandbox.start(replace(job, limits=self.settings.limits)) as process:
             yield process
+
+
+def _with_doors(job: Job, doors: Doors, sandbox: Sandbox) -> Job:
+    """Return a job that reaches the doors through a relay inside; see `relay`.
+
+    Raises:
+        NoSandbox: if the sandbox has no loopback interface of its own, or cannot show it a socket of ours.
+    """
+    if sandbox.name != "bubblewrap":
+        raise NoSandbox(
+            f"The sandbox {sandbox.name} cannot give a command the gateway alone.",
+            hint=INSTALL_BUBBLEWRAP,
+            missing=[Hold.NETWORK.value],
+        )
+    relay = (sys.executable, "-I", str(_RELAY), str(doors.port), str(doors.socket))
+    return replace(
+        job,
+        argv=(*relay, *job.argv),
+        environment={**job.environment, **doors.environment},
+        readable=(*job.readable, _RELAY.parent),
+        sockets=(*job.sockets, doors.socket),
+    )
 
 
 class UnconfinedSandbox(LocalSandbox):
@@ -123,18 +157,30 @@ class UnconfinedSandbox(LocalSandbox):
 
 
 def _made(name: str, settings: SandboxSettings) -> Sandbox:
-    if name == "docker":
-        return DockerSandbox(image=settings.image, readable=settings.readable)
-    if name == "e2b":
-        return E2bSandbox(template=settings.image)
-    if name == "daytona":
-        return DaytonaSandbox(snapshot=settings.image)
-    drivers: dict[str, type[LocalSandbox]] = {
-        "bubblewrap": BubblewrapSandbox,
-        "native": NativeSandbox,
-        "off": UnconfinedSandbox,
-    }
-    return drivers[name](readable=settings.readable)
+    # One is used, and by commands that run something only.
+    match name:
+        case "docker":
+            from mosaic.tools.sandbox.docker import DockerSandbox  # noqa: PLC0415
+
+            return DockerSandbox(image=settings.image, readable=settings.readable)
+        case "e2b":
+            from mosaic.tools.sandbox.e2b import E2bSandbox  # noqa: PLC0415
+
+            return E2bSandbox(template=settings.image)
+        case "daytona":
+            from mosaic.tools.sandbox.daytona import DaytonaSandbox  # noqa: PLC0415
+
+            return DaytonaSandbox(snapshot=settings.image)
+        case "bubblewrap":
+            from mosaic.tools.sandbox.bubblewrap import BubblewrapSandbox  # noqa: PLC0415
+
+            return BubblewrapSandbox(readable=settings.readable)
+        case "native":
+            from mosaic.tools.sandbox.native import NativeSandbox  # noqa: PLC0415
+
+            return NativeSandbox(readable=settings.readable)
+        case _:
+            return UnconfinedSandbox(readable=settings.readable)
 
 
 def _refusal(probes: list[Probe], required: frozenset[Hold]) -> NoSandbox:

@@ -52,6 +52,8 @@ AGENT_DOCS: dict[str, tuple[JsonObject, str]] = {
     "policies": ({"$ref": "#/definitions/policies"}, "Tighter policies for this agent."),
     "acp": ({"type": "string"}, "A coding agent (`claude`, `codex`, ...) in place of a model."),
     "isolation": ({"type": "object"}, "How a coding agent is confined: {worktree, sandbox, egress}."),
+    "a2a": ({"type": "string"}, "An agent elsewhere in place of a model: a name of tools.a2a_agents, or its address."),
+    "skill": ({"type": "string"}, "Which skill of an agent elsewhere is meant."),
     "expertise": ({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}, "Fields it knows."),
     "working_style": ({"type": "string"}, "How it works."),
     "interaction": ({"type": "object"}, "Whom it works with: {reports_to, hands_off_to}."),

@@ -19,13 +19,16 @@ import { type Line, lineOf } from "../runs/lines";
 import { ChangeDialog } from "./change-dialog";
 import { apply, type Operation, tryOut } from "./changes";
 import { ItemPanel } from "./item-panel";
-import { layout } from "./layout";
+import { Gantt } from "./gantt";
+import { dependencyLayout, layout } from "./layout";
 import { List } from "./list";
 import { Scrubber } from "./scrubber";
 import { useReplay } from "./use-replay";
 
 const Canvas = lazy(() => import("./canvas").then((module) => ({ default: module.Canvas })));
 const route = getRouteApi("/plans/$planId");
+
+const LENSES = [["canvas", "Canvas"], ["list", "List"], ["gantt", "Gantt"], ["dag", "Dependencies"]] as const;
 
 /** A plan: one canvas from the mosaic of its items to what an agent says now. */
 export function Board() {
@@ -45,8 +48,10 @@ function Plan({ now }: { now: GraphDocument }) {
   const set = useCallback((more: Partial<typeof search>) => void go({ search: (known) => ({ ...known, ...more }), replace: true }), [go]);
   const replay = useReplay(now, search.at);
   const graph = replay.graph;
-  const placed = useMemo(() => layout(graph.items), [graph.items]);
+  const byNeeds = lens === "dag";
+  const placed = useMemo(() => (byNeeds ? dependencyLayout(graph.items) : layout(graph.items)), [byNeeds, graph.items]);
   const names = useMemo(() => new Map(graph.items.map((item) => [item.id, `${item.key} ${item.title}`])), [graph.items]);
+  const keys = useMemo(() => new Map(now.items.flatMap((item) => item.run_ids.map((run) => [run, item.key] as const))), [now.items]);
   const pending = useQuery(asks).data?.items;
   const askOfRun = useMemo(() => new Map((search.at ? [] : (pending ?? [])).map((ask) => [ask.run_id, ask])), [pending, search.at]);
   const chosen = graph.items.find((item) => item.id === search.item);
@@ -71,6 +76,7 @@ function Plan({ now }: { now: GraphDocument }) {
     j: () => step(1), k: () => step(-1), z: () => setZoom((count) => count + 1), c: () => setCritical((on) => !on),
     a: () => mine && void decide(mine, true, {}), r: () => mine && void decide(mine, false, {}), escape: () => set({ item: undefined }),
     enter: () => chosen && open(chosen.id),
+    ...Object.fromEntries(LENSES.map(([name], index) => [String(index + 1), () => set({ lens: name })])),
   });
   if (!graph.items.length) return <><Top title={graph.name} name={graph.name} /><div className="tile page"><Empty>This plan has no items yet. <code>mosaic plan import</code> fills it from a file.</Empty></div></>;
   return (
@@ -86,21 +92,22 @@ function Plan({ now }: { now: GraphDocument }) {
           <div className="tile canvas-tile">
             <div className="canvas-bar row wrap">
               <div className="tabs">
-                <button type="button" aria-pressed={lens === "canvas"} onClick={() => set({ lens: "canvas" })}>Canvas</button>
-                <button type="button" aria-pressed={lens === "list"} onClick={() => set({ lens: "list" })}>List</button>
+                {LENSES.map(([name, label]) => <button key={name} type="button" aria-pressed={lens === name} onClick={() => set({ lens: name })}>{label}</button>)}
               </div>
               <div className="tabs"><button type="button" aria-pressed={critical} onClick={() => setCritical(!critical)}>Critical path</button></div>
               {search.at !== undefined && <span className="tag warn">as it was</span>}
             </div>
-            {lens === "list" ? <List graph={graph} asks={askOfRun} chosen={search.item} critical={critical} choose={(item) => set({ item })} /> : (
+            {lens === "list" ? <List graph={graph} asks={askOfRun} chosen={search.item} critical={critical} choose={(item) => set({ item })} /> : lens === "gantt" ? (
+              <Gantt graph={graph} asks={askOfRun} chosen={search.item} critical={critical} choose={(item) => set({ item: item === search.item ? undefined : item })} />
+            ) : (
               <div className="canvas"><Suspense fallback={<Loading what="Laying out the plan" />}>
-                <Canvas graph={graph} placed={placed} asks={askOfRun} chosen={search.item} critical={critical} fixed={search.at !== undefined || narrow} zoom={zoom}
+                <Canvas key={lens} graph={graph} placed={placed} asks={askOfRun} chosen={search.item} critical={critical} fixed={search.at !== undefined || narrow} zoom={zoom}
                   choose={(item) => set({ item })} open={open}
                   move={(item, parent) => void consider([{ op: "move", item, parent }])}
                   link={(item, dependsOn) => void consider([{ op: "link", item, depends_on: dependsOn }])} />
               </Suspense></div>
             )}
-            <Scrubber replay={replay} at={search.at} choose={(at) => set({ at })} />
+            <Scrubber replay={replay} at={search.at} choose={(at) => set({ at })} keys={keys} />
           </div>
           {lens === "canvas" && <Load graph={graph} chosen={search.item} choose={(item) => set({ item })} />}
         </div>
@@ -157,7 +164,7 @@ function Around({ graph, asks: open }: { graph: GraphDocument; asks: Map<string,
       </section>
       <section className="tile output" aria-label="All agents">
         <div className="head"><h2>All agents</h2></div>
-        {lines.length ? <Log lines={lines} label="What agents say" /> : <p className="muted">They have said nothing since you opened this. <Link to="/runs">Runs</Link></p>}
+        {lines.length ? <Log lines={lines} label="What agents say" /> : <p className="muted">Nothing was said of late. <Link to="/runs">Runs</Link></p>}
       </section>
     </>
   );

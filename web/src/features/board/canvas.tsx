@@ -5,14 +5,14 @@ import type { GraphDocument } from "../../api/plans";
 import type { ApprovalDocument } from "../../api/schema";
 import { usd } from "../../ui/format";
 import { type State, stateOf } from "../../ui/status";
-import { Card, type CardNode, HANDLES } from "./card";
-import { CARD, curve, type LaneBox, type Layout, laneAt, type Placed, tiles } from "./layout";
+import { Card, type CardNode, HANDLES, type Level } from "./card";
+import { CARD, curve, type LaneBox, type Layout, laneAt, type Placed, spendBars, tiles } from "./layout";
 
 const TYPES = { card: Card };
-/** Below this, cards are one drawing per state; above `NEAR` they hold words. */
-const FAR = 0.28;
-const NEAR = 0.62;
-type Level = "far" | "middle" | "near";
+/** From which zoom on cards are cards, hold their title, hold everything, and hold the log of their run. */
+const LEVELS: [Level, number][] = [["log", 2.1], ["near", 0.62], ["words", 0.33], ["middle", 0.28]];
+const ZOOMS = [1.1, 2.6];
+const MOVES_MS = 250;
 
 export interface CanvasProps {
   graph: GraphDocument;
@@ -34,13 +34,14 @@ export function Canvas(props: CanvasProps) {
   const { graph, placed, asks, chosen, critical, fixed, choose, open, move, link, zoom } = props;
   const [level, setLevel] = useState<Level>("middle");
   const flow = useRef<ReactFlowInstance<CardNode> | null>(null);
+  const aim = useRef({ zoom: 0, at: 0 });
   const keys = useMemo(() => new Map(graph.items.map((item) => [item.id, item.key])), [graph.items]);
   const nodes = useMemo(
     () => level === "far" ? [] : placed.cards.map((card): CardNode => ({
       id: card.item.id, type: "card", position: { x: card.x, y: card.y }, width: CARD.width, height: CARD.height,
       measured: CARD, handles: HANDLES, selected: card.item.id === chosen, draggable: !fixed, ariaLabel: `${card.item.title}, ${card.item.status}`,
       data: {
-        item: card.item, ask: askOf(card, asks), near: level === "near", dim: critical && !card.item.critical,
+        item: card.item, ask: askOf(card, asks), level, dim: critical && !card.item.critical,
         after: card.item.depends_on.length ? `after ${card.item.depends_on.map((id) => keys.get(id) ?? "another plan").join(", ")}` : card.item.key,
       },
     })),
@@ -52,21 +53,29 @@ export function Canvas(props: CanvasProps) {
   useEffect(() => {
     if (zoom && chosen) {
       const card = placed.cards.find((item) => item.item.id === chosen);
-      if (card) void flow.current?.setCenter(card.x + CARD.width / 2, card.y + CARD.height / 2, { zoom: 1.1, duration: reduced() ? 0 : 250 });
+      // While the canvas still moves, where it goes counts, so that two quick keys are two steps.
+      const now = Date.now() - aim.current.at < MOVES_MS * 2 ? aim.current.zoom : (flow.current?.getZoom() ?? 0);
+      const next = ZOOMS.find((size) => size > now * 1.05) ?? ZOOMS[0]!;
+      aim.current = { zoom: next, at: Date.now() };
+      if (card) void flow.current?.setCenter(card.x + CARD.width / 2, card.y + CARD.height / 2, { zoom: next, duration: reduced() ? 0 : MOVES_MS });
     }
     // Only a wish to zoom moves the canvas; a choice alone does not.
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [zoom]);
   const dropped: OnNodeDrag<CardNode> = useCallback((_, node) => {
-    const lane = laneAt(placed.lanes, node.position.y + CARD.height / 2);
+    const lane = laneAt(placed.lanes, node.position.x + CARD.width / 2, node.position.y + CARD.height / 2);
     setShown(nodes);
     if (lane && lane.id !== node.data.item.parent) move(node.id, lane.id);
   }, [move, nodes, placed.lanes]);
   return (
     <ReactFlow<CardNode>
       className={`level-${level}`}
-      nodes={shown} edges={edges} nodeTypes={TYPES} minZoom={0.02} maxZoom={1.6} fitView fitViewOptions={{ padding: 0.06, maxZoom: 1 }}
-      onInit={(instance) => { flow.current = instance; }}
+      nodes={shown} edges={edges} nodeTypes={TYPES} minZoom={0.02} maxZoom={3.2}
+      onInit={(instance) => {
+        flow.current = instance;
+        const [width, height] = [Math.max(placed.width, 960), Math.max(placed.height, 420)];
+        void instance.fitBounds({ x: (placed.width - width) / 2, y: (placed.height - height) / 2, width, height }, { padding: 0.03 });
+      }}
       onNodesChange={(changes) => setShown((known) => changes.reduce((list, change) => change.type === "position" && change.position ? list.map((node) => node.id === change.id ? { ...node, position: change.position!, dragging: change.dragging ?? false } : node) : list, known))}
       onNodeDragStop={dropped}
       onNodeClick={(_, node) => choose(node.id)}
@@ -85,7 +94,7 @@ export function Canvas(props: CanvasProps) {
 }
 
 function Level({ tell }: { tell: (level: Level) => void }) {
-  const level = useStore((state): Level => (state.transform[2] < FAR ? "far" : state.transform[2] < NEAR ? "middle" : "near"));
+  const level = useStore((state): Level => (LEVELS.find(([, from]) => state.transform[2] >= from)?.[0] ?? "far"));
   useEffect(() => tell(level), [level, tell]);
   return null;
 }
@@ -108,7 +117,7 @@ const Background = memo(function Background({ placed, far, choose }: { placed: L
 function LaneTitle({ lane, font }: { lane: LaneBox; font: number }) {
   return (
     <text x={lane.x + 16} y={lane.y + 24 + font / 3} fontSize={font} className="lane-title">
-      {lane.title} <tspan className="lane-figures">{lane.done}/{lane.total} · {usd(lane.usd)}</tspan>
+      {lane.title} <tspan className="lane-figures">{lane.done}/{lane.total} · {usd(lane.usd)}{lane.of > 0 && ` of ${usd(lane.of)}`}</tspan>
     </text>
   );
 }
@@ -120,6 +129,7 @@ const Mosaic = memo(function Mosaic({ placed, choose }: { placed: Layout; choose
     const at = new Map(placed.cards.map((card) => [card.item.id, card]));
     return {
       edges: placed.edges.map((edge) => curve(at.get(edge.from)!, at.get(edge.to)!)).join(""),
+      bars: spendBars(placed.cards),
       states: STATES.map((state) => ({ state, path: shapePath(state, placed.cards.filter((card) => stateOf(card.item.status) === state)) })),
     };
   }, [placed]);
@@ -139,6 +149,8 @@ const Mosaic = memo(function Mosaic({ placed, choose }: { placed: Layout; choose
     >
       <path d={drawn.edges} className="far-edges" />
       {drawn.states.map(({ state, path }) => path && <path key={state} d={path} className={`far-tile ${state}`} />)}
+      <path d={drawn.bars.spent} className="far-spent" />
+      <path d={drawn.bars.over} className="far-over" />
     </g>
   );
 });

@@ -3,7 +3,7 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import { api, explain } from "../../api/client";
 import type { GraphDocument, GraphItem } from "../../api/plans";
-import { client, runs } from "../../api/queries";
+import { client, workflow as workflowQuery, workflows } from "../../api/queries";
 import type { ApprovalDocument, RunDocument } from "../../api/schema";
 import { Spend } from "../../ui/chart";
 import { bare, hours, shortId, usd } from "../../ui/format";
@@ -11,6 +11,7 @@ import { Log } from "../../ui/log";
 import { Status } from "../../ui/status";
 import { say } from "../../ui/toast";
 import { AskTile } from "../inbox/ask-tile";
+import { EffectFigures } from "../inbox/effect-figures";
 import { lineOf } from "../runs/lines";
 import { useRunEvents } from "../runs/use-run-events";
 import type { Operation } from "./changes";
@@ -52,7 +53,7 @@ export function ItemPanel({ graph, item, ask, consider, zoom, close }: {
           {!children && <StartRun graph={graph} item={item} />}
         </div>
       </section>
-      {ask && <section className="tile"><h2>Needs you</h2><AskTile ask={ask} /></section>}
+      {ask && <section className="tile"><h2>Needs you</h2><AskTile ask={ask} /><EffectFigures ask={ask} graph={graph} /></section>}
       {run ? <RunLog run={run} title={item.key} /> : <section className="tile output"><h2>{item.key}</h2><p className="muted">Nothing has worked on it yet.</p></section>}
     </>
   );
@@ -70,13 +71,15 @@ function Choose({ label, options, pick }: { label: string; options: GraphItem[];
 
 function StartRun({ graph, item }: { graph: GraphDocument; item: GraphItem }) {
   const go = useNavigate();
-  const known = [...new Set((useQuery(runs).data?.items ?? []).map((run) => run.workflow))];
+  const known = useQuery(workflows).data?.items ?? [];
   const [busy, setBusy] = useState(false);
   if (!known.length || item.status === "done") return null;
   const start = async (workflow: string) => {
     setBusy(true);
     try {
-      const made = await api<{ run: RunDocument }>(`/plans/${graph.plan}/items/${item.id}/run`, { method: "POST", body: { workflow } });
+      const shown = known.some((one) => one.name === workflow && one.works_on_folder) ? await client.fetchQuery(workflowQuery(workflow)) : null;
+      const options = shown?.workspace_source ? { workspace_source: shown.workspace_source } : {};
+      const made = await api<{ run: RunDocument }>(`/plans/${graph.plan}/items/${item.id}/run`, { method: "POST", body: { workflow, options } });
       void client.invalidateQueries({ queryKey: ["plans"] });
       void go({ to: "/runs/$runId", params: { runId: made.run.id }, search: { step: undefined } });
     } catch (error) {
@@ -87,7 +90,7 @@ function StartRun({ graph, item }: { graph: GraphDocument; item: GraphItem }) {
   return (
     <select className="field" aria-label="Start a run" value="" disabled={busy} onChange={(event) => event.target.value && void start(event.target.value)}>
       <option value="">Start a run…</option>
-      {known.map((name) => <option key={name} value={name}>{name}</option>)}
+      {known.map(({ name }) => <option key={name} value={name}>{name}</option>)}
     </select>
   );
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { GraphDocument, GraphItem } from "../../api/plans";
 import { unblockedBy } from "../inbox/consequences";
-import { CARD, laneAt, layout, tiles } from "./layout";
+import { CARD, dependencyLayout, laneAt, layout, spendBars, tiles } from "./layout";
 import { replay } from "./replay";
 
 const item = (id: string, parent: string | null, more: Partial<GraphItem> = {}): GraphItem => ({
@@ -24,23 +24,54 @@ describe("layout", () => {
     const placed = layout(plan(4, 5));
     expect(placed.lanes.map((lane) => lane.id)).toEqual(["s0", "s1", "s2", "s3"]);
     const at = new Map(placed.cards.map((card) => [card.item.id, card]));
-    for (const edge of placed.edges) expect(at.get(edge.to)!.x).toBeGreaterThan(at.get(edge.from)!.x);
+    for (const edge of placed.edges) {
+      const [from, to] = [at.get(edge.from)!, at.get(edge.to)!];
+      if (from.item.parent === to.item.parent) expect(to.x).toBeGreaterThan(from.x);
+    }
     expect(placed.edges).toHaveLength(4 * 4 + 3);
   });
 
   it("lets no card cover another, and keeps each in its lane", () => {
     const placed = layout([item("s", null), ...Array.from({ length: 9 }, (_, n) => item(`t${n}`, "s", { rank: n, depends_on: n > 4 ? ["t0"] : [] }))]);
     for (const [n, one] of placed.cards.entries()) {
-      expect(laneAt(placed.lanes, one.y + CARD.height / 2)?.id).toBe("s");
+      expect(laneAt(placed.lanes, one.x, one.y + CARD.height / 2)?.id).toBe("s");
       for (const other of placed.cards.slice(n + 1)) expect(Math.abs(one.x - other.x) >= CARD.width || Math.abs(one.y - other.y) >= CARD.height).toBe(true);
     }
   });
 
   it("counts what a parent waits for, and is not caught in a cycle", () => {
     const items = [item("a", null), item("a1", "a"), item("b", null, { rank: 1, depends_on: ["a"] }), item("b1", "b")];
-    const at = new Map(layout(items).cards.map((card) => [card.item.id, card.x]));
+    const at = new Map(dependencyLayout(items).cards.map((card) => [card.item.id, card.x]));
     expect(at.get("b1")).toBeGreaterThan(at.get("a1")!);
     expect(layout([item("x", null), item("x1", "x", { depends_on: ["x2"] }), item("x2", "x", { depends_on: ["x1"] })]).cards).toHaveLength(2);
+  });
+
+  it("fills a wide screen with lanes in columns, none of which covers another", () => {
+    const { lanes, width, height } = layout(plan(24, 4));
+    expect(width / height).toBeGreaterThan(1);
+    expect(width / height).toBeLessThan(4);
+    for (const [n, one] of lanes.entries()) {
+      for (const other of lanes.slice(n + 1)) {
+        expect(one.x + one.width <= other.x || other.x + other.width <= one.x || one.y + one.height <= other.y || other.y + other.height <= one.y).toBe(true);
+      }
+    }
+  });
+
+  it("puts everything to the right of what it waits for when dependencies are what is looked at", () => {
+    const placed = dependencyLayout(plan(6, 5));
+    const at = new Map(placed.cards.map((card) => [card.item.id, card]));
+    for (const edge of placed.edges) expect(at.get(edge.to)!.x).toBeGreaterThan(at.get(edge.from)!.x);
+    const places = new Set(placed.cards.map((card) => `${card.x} ${card.y}`));
+    expect(places.size).toBe(placed.cards.length);
+    expect(dependencyLayout(Array.from({ length: 200 }, (_, n) => item(`t${n}`, null))).height).toBeLessThan(2_000);
+  });
+
+  it("draws what was spent of an estimate as a bar, and what passed it as another", () => {
+    const { cards } = layout([item("a", null, { actual_usd: 0.5 }), item("b", null, { actual_usd: 3, rank: 1 }), item("c", null, { rank: 2 })]);
+    const { spent, over } = spendBars(cards);
+    expect(spent.match(/M/g)).toHaveLength(1);
+    expect(spent).toContain(`h${(CARD.width / 2).toFixed(1)}`);
+    expect(over.match(/M/g)).toHaveLength(1);
   });
 
   it("lays out two thousand tasks within a frame or two", () => {

@@ -21,6 +21,8 @@ export interface LaneBox {
   done: number;
   total: number;
   usd: number;
+  /** What was estimated. */
+  of: number;
 }
 
 export interface Layout {
@@ -31,45 +33,123 @@ export interface Layout {
   height: number;
 }
 
+/** Width by height of what a canvas usually has. */
+const ASPECT = 1.9;
+const COLUMN_GAP = 40;
+
 /**
- * Places a plan: a lane for each parent of items without children, columns by what an item waits for. Own, since it is
- * all that is needed and takes a millisecond where general layouts take seconds.
+ * Places a plan: a lane for each parent of items without children, columns in it by what an item waits for, and lanes in
+ * as many columns as fill a screen best. Own, since it is all that is needed and takes a millisecond where general
+ * layouts take seconds.
  */
 export function layout(items: GraphItem[]): Layout {
-  const byId = new Map(items.map((item) => [item.id, item]));
-  const children = new Map<string, GraphItem[]>();
-  for (const item of items) if (item.parent) children.set(item.parent, [...(children.get(item.parent) ?? []), item]);
-  const leaves = inOrder(items, children).filter((item) => !children.has(item.id));
+  const { leaves, byId, children } = tree(items);
   const rank = ranks(leaves, byId, children);
   const groups = new Map<string, GraphItem[]>();
   for (const leaf of leaves) {
     const lane = leaf.parent ?? leaf.id;
-    groups.set(lane, [...(groups.get(lane) ?? []), leaf]);
+    const known = groups.get(lane);
+    if (known) known.push(leaf);
+    else groups.set(lane, [leaf]);
   }
-  const cards: Placed[] = [];
   const lanes: LaneBox[] = [];
-  let y = 0;
+  const inside = new Map<string, Placed[]>();
   for (const [id, members] of groups) {
+    const first = Math.min(...members.map((item) => rank.get(item.id) ?? 0));
     const rows = new Map<number, number>();
     let depth = 1;
     let right = 0;
-    for (const item of members) {
-      const column = rank.get(item.id) ?? 0;
+    const cards = members.map((item): Placed => {
+      const column = (rank.get(item.id) ?? 0) - first;
       const row = rows.get(column) ?? 0;
       rows.set(column, row + 1);
       depth = Math.max(depth, row + 1);
       right = Math.max(right, column);
-      cards.push({ item, x: LANE.left + column * PITCH.x, y: y + LANE.top + row * PITCH.y });
-    }
-    const height = LANE.top + depth * PITCH.y - (PITCH.y - CARD.height) + LANE.bottom;
-    lanes.push({
-      id, title: titleOf(id, byId), x: 0, y, width: LANE.left * 2 + right * PITCH.x + CARD.width, height,
-      done: members.filter((item) => item.status === "done").length, total: members.length,
-      usd: members.reduce((sum, item) => sum + item.actual_usd, 0),
+      return { item, x: LANE.left + column * PITCH.x, y: LANE.top + row * PITCH.y };
     });
-    y += height + LANE.gap;
+    inside.set(id, cards);
+    lanes.push({
+      id, title: titleOf(id, byId), x: 0, y: 0, width: LANE.left * 2 + right * PITCH.x + CARD.width,
+      height: LANE.top + depth * PITCH.y - (PITCH.y - CARD.height) + LANE.bottom,
+      done: members.filter((item) => item.status === "done").length, total: members.length,
+      usd: members.reduce((sum, item) => sum + item.actual_usd, 0), of: members.reduce((sum, item) => sum + (item.estimate_usd ?? 0), 0),
+    });
   }
-  return { cards, lanes, edges: edgesOf(leaves), width: Math.max(...lanes.map((lane) => lane.width), 0), height: y };
+  const size = inColumns(lanes);
+  const cards = lanes.flatMap((lane) => inside.get(lane.id)!.map((card) => ({ ...card, x: card.x + lane.x, y: card.y + lane.y })));
+  return { cards, lanes, edges: edgesOf(leaves), ...size };
+}
+
+/** Gives lanes their places, in reading order down one column after the other; returns the size of it all. */
+function inColumns(lanes: LaneBox[]): { width: number; height: number } {
+  const total = lanes.reduce((sum, lane) => sum + lane.height + LANE.gap, 0);
+  let best = { scale: 0, cap: total };
+  for (let count = 1; count <= 8; count++) {
+    const cap = Math.max(total / count, ...lanes.map((lane) => lane.height));
+    const { width, height } = fill(lanes, cap);
+    const scale = Math.min(ASPECT / Math.max(width, 1), 1 / Math.max(height, 1));
+    if (scale > best.scale * 1.02) best = { scale, cap };
+  }
+  return fill(lanes, best.cap, (lane, x, y) => Object.assign(lane, { x, y }));
+}
+
+function fill(lanes: LaneBox[], cap: number, place?: (lane: LaneBox, x: number, y: number) => void): { width: number; height: number } {
+  let [x, y, widest, height] = [0, 0, 0, 0];
+  for (const lane of lanes) {
+    if (y > 0 && y + lane.height / 2 > cap) [x, y, widest] = [x + widest + COLUMN_GAP, 0, 0];
+    place?.(lane, x, y);
+    widest = Math.max(widest, lane.width);
+    y += lane.height + LANE.gap;
+    height = Math.max(height, y);
+  }
+  return { width: x + widest, height };
+}
+
+/** Places the items without children by what they wait for alone: everything stands to the right of what it needs. */
+export function dependencyLayout(items: GraphItem[]): Layout {
+  const { leaves, byId, children } = tree(items);
+  const rank = ranks(leaves, byId, children);
+  const columns: GraphItem[][] = [];
+  for (const leaf of leaves) (columns[rank.get(leaf.id) ?? 0] ??= []).push(leaf);
+  const most = Math.max(8, Math.ceil(Math.sqrt((leaves.length * PITCH.x) / (PITCH.y * ASPECT))));
+  const at = new Map<string, number>();
+  const cards: Placed[] = [];
+  let x = 0;
+  for (const column of columns) {
+    // What waits stands near what it waits for: fewer lines cross.
+    const near = (item: GraphItem) => {
+      const rows = item.depends_on.map((id) => at.get(id)).filter((row) => row !== undefined);
+      return rows.length ? rows.reduce((sum, row) => sum + row, 0) / rows.length : Number.POSITIVE_INFINITY;
+    };
+    const keyed = (column ?? []).map((item, index) => ({ item, index, row: near(item) }));
+    keyed.sort((one, other) => (one.row === other.row ? one.index - other.index : one.row - other.row));
+    keyed.forEach(({ item }, index) => {
+      const row = index % most;
+      at.set(item.id, row);
+      cards.push({ item, x: x + Math.floor(index / most) * PITCH.x, y: row * PITCH.y });
+    });
+    x += Math.max(1, Math.ceil(keyed.length / most)) * PITCH.x + COLUMN_GAP;
+  }
+  const height = Math.max(...cards.map((card) => card.y + CARD.height), 0);
+  return { cards, lanes: [], edges: edgesOf(leaves), width: Math.max(x - COLUMN_GAP - PITCH.x + CARD.width, 0), height };
+}
+
+function tree(items: GraphItem[]): { leaves: GraphItem[]; byId: Map<string, GraphItem>; children: Map<string, GraphItem[]> } {
+  const byId = new Map(items.map((item) => [item.id, item]));
+  const children = childrenOf(items);
+  return { leaves: inOrder(items, children).filter((item) => !children.has(item.id)), byId, children };
+}
+
+/** The items under each item, as they come. */
+export function childrenOf(items: GraphItem[]): Map<string, GraphItem[]> {
+  const children = new Map<string, GraphItem[]>();
+  for (const item of items) {
+    if (!item.parent) continue;
+    const known = children.get(item.parent);
+    if (known) known.push(item);
+    else children.set(item.parent, [item]);
+  }
+  return children;
 }
 
 function titleOf(id: string, byId: Map<string, GraphItem>): string {
@@ -121,9 +201,10 @@ function ranks(leaves: GraphItem[], byId: Map<string, GraphItem>, children: Map<
   return known;
 }
 
-/** The lane at a height; null between two. */
-export function laneAt(lanes: LaneBox[], y: number): LaneBox | null {
-  return lanes.find((lane) => y >= lane.y && y <= lane.y + lane.height) ?? null;
+/** The lane at a place; null between two. Beside a lane is in it, as far as its column goes. */
+export function laneAt(lanes: LaneBox[], x: number, y: number): LaneBox | null {
+  const rows = lanes.filter((lane) => y >= lane.y && y <= lane.y + lane.height);
+  return rows.filter((lane) => x >= lane.x - COLUMN_GAP / 2).sort((one, other) => other.x - one.x)[0] ?? null;
 }
 
 /** One SVG path for many rectangles: thousands of tesserae cost one element per state. */
@@ -140,4 +221,18 @@ export function curve(from: Placed, to: Placed): string {
   const y2 = to.y + CARD.height / 2;
   const bend = Math.max(28, Math.min((to.x - x1) / 2, 60));
   return `M${x1} ${y1}C${x1 + bend} ${y1} ${to.x - bend} ${y2} ${to.x} ${y2}`;
+}
+
+/** A bar at the foot of each card for what was spent of its estimate; `over` those that passed it. */
+export function spendBars(cards: Placed[]): { spent: string; over: string } {
+  let [spent, over] = ["", ""];
+  for (const { item, x, y } of cards) {
+    if (item.actual_usd <= 0) continue;
+    const beyond = item.estimate_usd != null && item.actual_usd > item.estimate_usd;
+    const width = item.estimate_usd ? Math.min(item.actual_usd / item.estimate_usd, 1) * CARD.width : CARD.width;
+    const bar = `M${x} ${y + CARD.height - 9}h${width.toFixed(1)}v9h${(-width).toFixed(1)}z`;
+    if (beyond) over += bar;
+    else spent += bar;
+  }
+  return { spent, over };
 }

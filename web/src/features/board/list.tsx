@@ -1,10 +1,10 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useMemo, useRef } from "react";
-import type { GraphDocument, GraphItem } from "../../api/plans";
+import type { GraphDocument } from "../../api/plans";
 import type { ApprovalDocument } from "../../api/schema";
 import { bare, usd } from "../../ui/format";
 import { Shape, stateOf, wordOf } from "../../ui/status";
-import { inOrder } from "./layout";
+import { childrenOf, inOrder } from "./layout";
 
 const DEPTH = { epic: 0, feature: 1, story: 2, task: 3, subtask: 4, atomic: 5 };
 
@@ -14,9 +14,7 @@ export function List({ graph, asks, chosen, critical, choose }: {
 }) {
   const box = useRef<HTMLDivElement>(null);
   const items = useMemo(() => {
-    const children = new Map<string, GraphItem[]>();
-    for (const item of graph.items) if (item.parent) children.set(item.parent, [...(children.get(item.parent) ?? []), item]);
-    return inOrder(graph.items, children).filter((item) => !critical || item.critical);
+    return inOrder(graph.items, childrenOf(graph.items)).filter((item) => !critical || item.critical);
   }, [critical, graph.items]);
   const virtual = useVirtualizer({ count: items.length, getScrollElement: () => box.current, estimateSize: () => 34, overscan: 10, getItemKey: (index) => items[index]!.id });
   return (

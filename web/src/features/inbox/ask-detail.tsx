@@ -9,6 +9,7 @@ import { ago, bare, oneLine, shortId } from "../../ui/format";
 import { Status } from "../../ui/status";
 import { decide } from "../runs/actions";
 import { consequences } from "./consequences";
+import { EffectFigures } from "./effect-figures";
 
 export interface AskHandle {
   answer: (yes: boolean) => void;
@@ -57,6 +58,7 @@ export function AskDetail({ ask, graph, ref, after }: { ask: ApprovalDocument; g
       {detail.why != null && detail.why !== "" && <section><h3>Why</h3><p className="why">{String(detail.why)}</p></section>}
       <Facts ask={ask} />
       {typeof detail.diff === "string" && detail.diff && <section><h3>What it would change</h3><Diff text={detail.diff} /></section>}
+      <EffectFigures ask={ask} graph={graph} />
       <Outcome ask={ask} graph={graph} />
       {open ? (
         <>

@@ -1,6 +1,6 @@
 import type { GraphDocument, GraphItem } from "../../api/plans";
 import type { ApprovalDocument } from "../../api/schema";
-import { hours, usd } from "../../ui/format";
+import { hours } from "../../ui/format";
 
 export interface Consequences {
   yes: string[];
@@ -25,11 +25,9 @@ export function consequences(ask: ApprovalDocument, graph?: GraphDocument): Cons
   if (detail.cost_so_far) yes.push(`${detail.cost_so_far} so far.`);
   const item = graph?.items.find((candidate) => candidate.run_ids.includes(ask.run_id));
   if (graph && item) {
-    if (item.estimate_usd != null) yes.push(`${item.key} is estimated at ${usd(item.estimate_usd)}; ${usd(item.actual_usd)} is spent.`);
     const waiting = unblockedBy(graph.items, new Set([item.id]));
-    if (waiting.length) yes.push(`When ${item.key} is done, ${names(waiting)} can start.`);
     if (item.critical) no.push(`${item.key} is on the critical path: the plan's end, ${hours(graph.finish_hours)} of work away, moves with it.`);
-    else if (waiting.length) no.push(`${names(waiting)} go on waiting.`);
+    else if (waiting.length) no.push(`${names(waiting)} ${waiting.length === 1 ? "goes" : "go"} on waiting.`);
   }
   if (ask.expires_at) {
     const when = new Date(ask.expires_at).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });

@@ -123,3 +123,18 @@ export function total(spans: Span[], path: string): { usd: number; tokens: numbe
   }
   return sum;
 }
+
+/** How each step of the definition stands: by the last time it ran, and needing a person where something inside it does. */
+export function stepStates(events: EventDocument[], view: RunView): Map<string, State> {
+  const byPath = new Map(view.spans.map((span) => [span.path, span.state]));
+  const found = new Map<string, State>();
+  for (const event of events) {
+    if (!event.type.startsWith("step.") || !event.path || typeof event.data.step !== "string") continue;
+    found.set(event.data.step, byPath.get(event.path) ?? "done");
+  }
+  for (const span of view.spans) {
+    if (span.state !== "needs") continue;
+    for (const step of found.keys()) if (span.path === step || inside(span.path, step)) found.set(step, "needs");
+  }
+  return found;
+}

@@ -1,8 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
-import { artifacts, asks, run as runQuery } from "../../api/queries";
-import type { RunDocument } from "../../api/schema";
+import { artifacts, asks, run as runQuery, workflow as workflowQuery } from "../../api/queries";
+import type { EventDocument, RunDocument } from "../../api/schema";
 import { Figure, Top } from "../../app/top";
 import { Dialog } from "../../ui/dialog";
 import { Empty, Loading, Trouble } from "../../ui/empty";
@@ -11,8 +11,9 @@ import { Log } from "../../ui/log";
 import { Status } from "../../ui/status";
 import { type Lane, TimeTrack } from "../../ui/time-track";
 import { AskTile } from "../inbox/ask-tile";
+import { FlowGraph } from "../workflows/graph";
 import { cancelRun, rerunFrom } from "./actions";
-import { fold, inside, type RunView, topStep } from "./fold";
+import { fold, inside, type RunView, stepStates, topStep } from "./fold";
 import { type Line, lineOf } from "./lines";
 import { StepDetail } from "./step-detail";
 import { useRunEvents } from "./use-run-events";
@@ -23,13 +24,13 @@ const ENDED = new Set(["succeeded", "failed", "cancelled"]);
 /** One run: who did what when, what it says now, what it cost, and what a person can do about it. */
 export function RunScreen() {
   const { runId } = route.useParams();
-  const { step } = route.useSearch();
+  const { step, view: shownAs } = route.useSearch();
   const go = route.useNavigate();
   const shown = useQuery(runQuery(runId));
   const { events, error, loading } = useRunEvents(runId);
   const view = useMemo(() => fold(events), [events]);
   const lines = useMemo(() => events.map(lineOf).filter((line) => line !== null), [events]);
-  const choose = (path: string | undefined) => void go({ search: { step: path }, replace: true });
+  const choose = (path: string | undefined) => void go({ search: (known) => ({ ...known, step: path }), replace: true });
   if (shown.isError) return <><Top title="Run" name="Run" /><div className="tile"><Trouble error={shown.error} retry={() => void shown.refetch()} /></div></>;
   if (!shown.data || loading) return <><Top title="Run" name="Run" /><div className="tile page"><Loading what="Reading the journal" /></div></>;
   const run = shown.data;
@@ -39,7 +40,7 @@ export function RunScreen() {
       <RunTop run={run} view={view} />
       <div className="page run">
         <div className="stack">
-          <Waterfall run={run} view={view} chosen={step} choose={(path) => choose(path === step ? undefined : path)} />
+          <How run={run} events={events} view={view} graph={shownAs === "steps"} chosen={step} choose={(path) => choose(path === step ? undefined : path)} show={(name) => void go({ search: (known) => ({ step: known.step, ...(name ? { view: name } : {}) }), replace: true })} />
           {error != null && <div className="tile"><Trouble error={error} /></div>}
           {step ? <StepDetail run={run} view={view} path={step} close={() => choose(undefined)} /> : <Summary run={run} view={view} />}
         </div>
@@ -115,6 +116,27 @@ function RerunDialog({ run, view, open, close }: { run: RunDocument; view: RunVi
   );
 }
 
+/** The run over time, or as its workflow is drawn. */
+function How({ run, events, view, graph, chosen, choose, show }: {
+  run: RunDocument; events: EventDocument[]; view: RunView; graph: boolean; chosen: string | undefined; choose: (path: string) => void; show: (name: string | undefined) => void;
+}) {
+  const drawn = useQuery(workflowQuery(run.workflow)).data;
+  // A run is drawn by what it ran, which the newest definition may no longer be.
+  const same = drawn?.content_hash === run.definition_hash ? drawn : null;
+  const states = useMemo(() => stepStates(events, view), [events, view]);
+  const steps = useMemo(() => new Map(events.filter((event) => event.type === "step.started" && event.path).map((event) => [String(event.data.step), event.path!])), [events]);
+  return (
+    <section className="tile" aria-label={graph && same ? "Steps" : "Waterfall"}>
+      <div className="head"><h2>Who did what</h2>
+        {same && <div className="tabs right"><button type="button" aria-pressed={!graph} onClick={() => show(undefined)}>Time</button><button type="button" aria-pressed={graph} onClick={() => show("steps")}>Steps</button></div>}
+      </div>
+      {graph && same
+        ? <FlowGraph steps={same.steps} states={states} chosen={[...steps].find(([, path]) => path === chosen)?.[0]} choose={(step) => steps.has(step.path) && choose(steps.get(step.path)!)} label={`Steps of ${run.workflow}`} />
+        : <Waterfall run={run} view={view} chosen={chosen} choose={choose} />}
+    </section>
+  );
+}
+
 function Waterfall({ run, view, chosen, choose }: { run: RunDocument; view: RunView; chosen: string | undefined; choose: (path: string) => void }) {
   const now = useNow(!ENDED.has(run.status));
   const from = Date.parse(run.started_at ?? run.created_at);
@@ -129,13 +151,8 @@ function Waterfall({ run, view, chosen, choose }: { run: RunDocument; view: RunV
     }
     return [...found.values()].sort((one, other) => Number(other.label === "steps") - Number(one.label === "steps"));
   }, [view.spans, to]);
-  if (!lanes.length) return <section className="tile"><Empty busy={!ENDED.has(run.status)}>No step has begun yet.</Empty></section>;
-  return (
-    <section className="tile" aria-label="Waterfall">
-      <h2>Who did what</h2>
-      <TimeTrack lanes={lanes} from={from} to={to} chosen={chosen} choose={choose} label="Steps over time, by agent" />
-    </section>
-  );
+  if (!lanes.length) return <Empty busy={!ENDED.has(run.status)}>No step has begun yet.</Empty>;
+  return <TimeTrack lanes={lanes} from={from} to={to} chosen={chosen} choose={choose} label="Steps over time, by agent" />;
 }
 
 function Summary({ run, view }: { run: RunDocument; view: RunView }) {
