@@ -35,6 +35,7 @@ from mosaic.storage.migrations import autogenerate, upgrade
 
 _SESSION_DIR = "MOSAIC_TEST_SESSION_DIR"
 _PREFIX = "mosaic-tests-"
+_ROOM_BYTES = 4_000_000_000
 _alive = pytest.StashKey[contextlib.ExitStack]()
 _POSTGRES_CONFIGURATION = """
 listen_addresses = ''
@@ -44,6 +45,7 @@ full_page_writes = off
 autovacuum = off
 max_connections = 300
 shared_buffers = 64MB
+max_wal_size = 256MB
 """
 
 
@@ -55,17 +57,25 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.disable()  # nothing that collecting the tests makes goes away again
     if hasattr(config, "workerinput"):
         return
-    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    for left in (left for place in _places() for left in place.glob(f"{_PREFIX}*")):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > 60:  # not one that is being made this instant
                 with _locked(left / "alive", wait=False):
                     _remove_session(left)  # its session was killed before it could do this itself
-    directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_places()[0]))
     alive = contextlib.ExitStack()
     alive.enter_context(_locked(directory / "alive"))
     config.stash[_alive] = alive
     # The workers of pytest-xdist inherit the variable, and so share the directory.
     os.environ[_SESSION_DIR] = str(directory)
+
+
+def _places() -> list[Path]:
+    """Where the databases of a session may be: in memory if there is room, since each test makes and drops one."""
+    disk, memory = Path(tempfile.gettempdir()), Path("/dev/shm")  # the directory that mkdtemp makes is ours
+    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM_BYTES:
+        return [memory, disk]
+    return [disk]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

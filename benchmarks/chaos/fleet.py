@@ -62,14 +62,20 @@ class Member:
         """Start its process and wait until it listens."""
         options = {"port": self.port, "record": str(self.record), "seed": self.seed, "first": self.first}
         self.first += 10_000_000  # numbers of requests stay apart
-        self.process = await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             sys.executable,
             str(_HERE / "upstream.py"),
             json.dumps(options),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
-        await self._line()
+        try:
+            await self._line(process)
+        except BaseException:  # whoever starts it next must not read what this one says
+            process.kill()
+            await process.wait()
+            raise
+        self.process = process
         self.mode = "ok"
         self.well.append([time.monotonic(), float("inf")])
 
@@ -115,13 +121,13 @@ class Member:
         if self.process is None or self.process.stdin is None:
             raise RuntimeError(f"{self.name} does not run")
         self.process.stdin.write(json.dumps(command).encode() + b"\n")
-        return dict(json.loads(await self._line()))
+        return dict(json.loads(await self._line(self.process)))
 
-    async def _line(self) -> bytes:
-        if self.process is None or self.process.stdout is None:
+    async def _line(self, process: asyncio.subprocess.Process) -> bytes:
+        if process.stdout is None:
             raise RuntimeError(f"{self.name} does not run")
         async with asyncio.timeout(_ANSWER_S):
-            line = await self.process.stdout.readline()
+            line = await process.stdout.readline()
         if not line:
             raise RuntimeError(f"the endpoint {self.name} has ended")
         return line

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import sys
@@ -69,6 +70,8 @@ async def _serve(settings: Settings, *, example: bool) -> int:
     address = _address(listener, settings.server.host)
     try:
         async with open_application(settings, execute=True, address=address) as application:
+            gc.freeze()  # what was loaded stays; from here on young garbage is looked for as Python does by itself
+            gc.set_threshold(700, 10, 10)
             await _answer(application, listener, address, example=example)
     finally:
         listener.close()

@@ -304,7 +304,7 @@ async def test_engines_one_after_the_other_leave_no_thread_behind(launch, ctx):
         await run(engine, ctx, "echo", execution_id=f"e{number}")
         await engine.shutdown()
     after = {thread.name for thread in threading.enumerate()} - before
-    kept_by_storage = ("group-commit", "bus", "asyncio", "Thread-", "anyio")
+    kept_by_storage = ("group-commit", "reader", "bus", "asyncio", "Thread-", "anyio")
     assert not {name for name in after if not name.startswith(kept_by_storage)}
     assert not {name for name in after if "queue" in name or "dbos" in name}
 

@@ -464,7 +464,7 @@ catch:
 """,
         (
             "7:11: This must be the code of an error, such as `timed_out`, or `any`, not `budget_exceded`. (did you mean `budget_exceeded`?)",
-            "7:27: This must be the code of an error, such as `timed_out`, or `any`, not `cancelled`. (known: any, budget_exceeded, conflict, contract_violation, damaged, expression_failed, internal_error, invalid_arguments, invalid_definition, invalid_input, limit_exceeded, locked, model_refused, not_found, outcome_unknown, permission_denied, policy_denied, step_failed, storage_full, tenant_violation, timed_out, tool_failed, unauthenticated, unavailable, unknown_tool, unsupported)",
+            "7:27: This must be the code of an error, such as `timed_out`, or `any`, not `cancelled`. (known: any, budget_exceeded, conflict, contract_violation, damaged, expression_failed, internal_error, invalid_arguments, invalid_definition, invalid_input, limit_exceeded, locked, model_refused, not_found, outcome_unknown, permission_denied, policy_denied, stale, step_failed, storage_full, tenant_violation, timed_out, tool_failed, unauthenticated, unavailable, unknown_tool, unsupported)",
             "7:66: `then` must be `fail`, `retry` or `end`, not `continue`.",
         ),
     ),

@@ -254,7 +254,8 @@ def _import(source: FolderSource, name: str) -> ModuleType:
     from importlib import import_module  # noqa: PLC0415
 
     if _finder not in sys.meta_path:
-        sys.meta_path.append(_finder)
+        # First: a plugin's package has a path, and the usual finder would read its modules from the bytecode cache.
+        sys.meta_path.insert(0, _finder)
         sys.modules[_PACKAGE] = module_from_spec(ModuleSpec(_PACKAGE, None, is_package=True))
     source.package = f"{_PACKAGE}.{source.id.replace('-', '_')}_{next(_numbers)}"
     _finder.folders[source.package] = source.folder

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, Row
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from mosaic.core.errors import MosaicError, Unavailable
 from mosaic.storage.columns import metadata
@@ -127,9 +127,12 @@ class Database:
                 async with self._readers.transaction() as reading:
                     yield reading
                 return
-            async with self._reader.connect() as connection:
+            connection = await _opened(self._reader)
+            try:
                 await connection.begin()
                 yield Transaction(connection, read_only=True)
+            finally:
+                await _to_the_end(connection.close())
         except (DBAPIError, PoolTimeout) as error:
             raise await self._translated(error) from error
 
@@ -246,6 +249,21 @@ def _named(session: Row[Any] | None) -> str | None:
     if session is None:
         return None
     return f"{session.application_name or 'a client'} (backend {session.pid}, {session.state})"
+
+
+async def _opened(engine: AsyncEngine) -> AsyncConnection:
+    """Open a connection; when cancelled, give it back first: half open, nobody would ever close it."""
+    opening = asyncio.ensure_future(engine.connect().start())
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        await _to_the_end(_given_back(opening))
+        raise
+
+
+async def _given_back(opening: "asyncio.Future[AsyncConnection]") -> None:
+    with contextlib.suppress(Exception):  # that it cannot be opened is nothing to its caller any more
+        await (await opening).close()
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:

@@ -124,7 +124,7 @@ async def test_the_graph_says_what_rest_says(site: Site, http: httpx2.AsyncClien
         rows = (await http.get(path)).json()["items"]
         assert {edge["node"][name] for edge in data[noun]["edges"]} == {row[name] for row in rows}, noun
     assert {edge["node"]["type"] for edge in data["audit"]["edges"]} <= {
-        "run.created", "plan.created", "budget.set", "key.created", "approval.requested", "approval.decided",
+        "run.created", "run.cancelled", "plan.created", "budget.set", "key.created", "approval.requested", "approval.decided",
     }  # fmt: skip
     assert data["journalHead"] >= data["run"]["events"]["edges"][-1]["node"]["seq"]
 
