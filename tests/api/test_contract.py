@@ -9,10 +9,10 @@ import pytest
 
 from tests.app.site import Site
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.nightly]
 
 CONTRACT = Path(__file__).parent / "contract"
-LONGEST_S = 50
+LONGEST_S = 30
 WAIT_S = 420.0
 
 
