@@ -4,8 +4,6 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +28,7 @@ from mosaic.tools import (
 )
 from tests.tools.conftest import Bench
 from tests.tools.test_approvals import asked, dangerous
+from tests.webhooks.receiver import Receiver
 
 pytestmark = pytest.mark.anyio
 
@@ -38,49 +37,9 @@ OTHER = "whsec_" + base64.b64encode(b"o" * 32).decode()
 KEY = key_of(SECRET, name="HOOK")
 
 
-@dataclass
-class Endpoint:
-    """An HTTP server that hears webhooks; it answers with the statuses it is given, then with 204."""
-
-    url: str = ""
-    statuses: list[int] = field(default_factory=list)
-    heard: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator["Endpoint"]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
-        try:
-            yield self
-        finally:
-            server.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readline()
-        headers: dict[str, str] = {}
-        while line := (await reader.readline()).decode().strip():
-            name, _, value = line.partition(":")
-            headers[name.lower()] = value.strip()
-        body = await reader.readexactly(int(headers.get("content-length", 0)))
-        self.heard.append((headers, body))
-        status = self.statuses.pop(0) if self.statuses else 204
-        extra = "Location: http://169.254.169.254/\r\n" if status == 302 else ""
-        writer.write(f"HTTP/1.1 {status} X\r\n{extra}Content-Length: 0\r\nConnection: close\r\n\r\n".encode())
-        await writer.drain()
-        writer.close()
-        self.news.set()
-
-    async def hears(self, count: int) -> None:
-        async with asyncio.timeout(20):
-            while len(self.heard) < count:
-                await self.news.wait()
-                self.news.clear()
-
-
 @pytest.fixture
-async def endpoint() -> AsyncIterator[Endpoint]:
-    async with Endpoint().open() as endpoint:
+async def endpoint() -> AsyncIterator[Receiver]:
+    async with Receiver().open() as endpoint:
         yield endpoint
 
 
@@ -93,7 +52,7 @@ def deliveries(bench: Bench, bus: Bus, url: str, **more: Any) -> Deliveries:
 
 @pytest.mark.requirement("ENT-81")
 async def test_what_is_asked_and_decided_is_told_as_signed_cloud_events(
-    bench: Bench, bus: Bus, endpoint: Endpoint
+    bench: Bench, bus: Bus, endpoint: Receiver
 ) -> None:
     told = deliveries(bench, bus, endpoint.url, address=lambda: "http://here")
     await told.collect(bench.ctx)
@@ -119,7 +78,7 @@ async def test_what_is_asked_and_decided_is_told_as_signed_cloud_events(
     assert await told.deliver(bench.ctx) == 0, "what has arrived is not told again"
 
 
-async def test_a_new_webhook_is_not_told_the_past(bench: Bench, bus: Bus, endpoint: Endpoint) -> None:
+async def test_a_new_webhook_is_not_told_the_past(bench: Bench, bus: Bus, endpoint: Receiver) -> None:
     await asked(bench, dangerous())
     told = deliveries(bench, bus, endpoint.url)
     for _ in range(2):
@@ -128,7 +87,7 @@ async def test_a_new_webhook_is_not_told_the_past(bench: Bench, bus: Bus, endpoi
     assert endpoint.heard == []
 
 
-async def test_a_webhook_is_told_only_what_it_wants(bench: Bench, bus: Bus, endpoint: Endpoint) -> None:
+async def test_a_webhook_is_told_only_what_it_wants(bench: Bench, bus: Bus, endpoint: Receiver) -> None:
     told = deliveries(bench, bus, endpoint.url, events=("decided",))
     await told.collect(bench.ctx)
     approval = await asked(bench, dangerous())
@@ -139,9 +98,9 @@ async def test_a_webhook_is_told_only_what_it_wants(bench: Bench, bus: Bus, endp
 
 
 async def test_a_delivery_that_fails_is_tried_again_with_the_same_id_and_survives_the_process(
-    bench: Bench, bus: Bus, endpoint: Endpoint
+    bench: Bench, bus: Bus, endpoint: Receiver
 ) -> None:
-    endpoint.statuses = [500, 302]
+    endpoint.answers = [500, (302, "Location: http://169.254.169.254/\r\n")]
     told = deliveries(bench, bus, endpoint.url, events=("requested",))
     await told.collect(bench.ctx)
     await asked(bench, dangerous())
@@ -156,7 +115,7 @@ async def test_a_delivery_that_fails_is_tried_again_with_the_same_id_and_survive
 
 
 async def test_an_attempt_that_a_crash_cut_short_is_made_again_by_another_process(
-    bench: Bench, bus: Bus, endpoint: Endpoint
+    bench: Bench, bus: Bus, endpoint: Receiver
 ) -> None:
     told = deliveries(bench, bus, endpoint.url, events=("requested",))
     await told.collect(bench.ctx)
@@ -174,9 +133,9 @@ async def test_an_attempt_that_a_crash_cut_short_is_made_again_by_another_proces
 
 @pytest.mark.parametrize(("statuses", "attempts"), [([500, 500, 500], 3), ([410], 1)])
 async def test_after_the_last_attempt_it_is_given_up_and_the_journal_says_so(
-    bench: Bench, bus: Bus, endpoint: Endpoint, statuses: list[int], attempts: int
+    bench: Bench, bus: Bus, endpoint: Receiver, statuses: list[int], attempts: int
 ) -> None:
-    endpoint.statuses = list(statuses)
+    endpoint.answers = list(statuses)
     told = deliveries(bench, bus, endpoint.url, events=("requested",))
     await told.collect(bench.ctx)
     await asked(bench, dangerous())
@@ -201,7 +160,7 @@ async def test_a_private_address_is_not_told_unless_it_is_allowed(bench: Bench, 
     assert "not a public address" in failed.data["error"]
 
 
-async def test_no_secret_is_told(bench: Bench, bus: Bus, endpoint: Endpoint) -> None:
+async def test_no_secret_is_told(bench: Bench, bus: Bus, endpoint: Receiver) -> None:
     learned: list[str] = []
     told = deliveries(bench, bus, endpoint.url, learn=learned.append)
     await told.collect(bench.ctx)
@@ -218,7 +177,7 @@ async def test_no_secret_is_told(bench: Bench, bus: Bus, endpoint: Endpoint) -> 
 
 
 async def test_the_worker_tells_what_happens_while_it_runs(
-    bench: Bench, bus: Bus, endpoint: Endpoint
+    bench: Bench, bus: Bus, endpoint: Receiver
 ) -> None:
     told = deliveries(bench, bus, endpoint.url)
     await told.collect(bench.ctx)
@@ -238,7 +197,7 @@ async def test_the_worker_tells_what_happens_while_it_runs(
 
 
 async def test_many_processes_tell_each_event_once_when_nothing_fails(
-    bench: Bench, bus: Bus, endpoint: Endpoint
+    bench: Bench, bus: Bus, endpoint: Receiver
 ) -> None:
     nodes = [deliveries(bench, bus, endpoint.url) for _ in range(4)]
     await asyncio.gather(*(node.collect(bench.ctx) for node in nodes))
